@@ -1,0 +1,61 @@
+//! The on-disk format: one definition, used by the compiler that writes it and the reader that maps it.
+
+pub mod manifest;
+
+/// A document's key: XXH3-128 of its UTF-8 bytes, big-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentKey(pub [u8; 16]);
+
+impl From<u128> for DocumentKey {
+    fn from(key: u128) -> Self {
+        Self(key.to_be_bytes())
+    }
+}
+
+impl From<DocumentKey> for u128 {
+    fn from(key: DocumentKey) -> Self {
+        Self::from_be_bytes(key.0)
+    }
+}
+
+/// The part of one document that lies in one window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fragment {
+    /// First token, counted in the window.
+    pub start: u32,
+    /// Number of tokens.
+    pub length: u32,
+    /// The document.
+    pub document: DocumentKey,
+    /// First token, counted in the document's tokens (its BOS/EOS counted).
+    pub offset: u32,
+    /// Epoch of the source, from 0.
+    pub epoch: u32,
+}
+
+/// Width of a token on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenDtype {
+    /// Two bytes, unsigned.
+    U16,
+    /// Four bytes, unsigned, ids below 2^31.
+    U32,
+}
+
+impl TokenDtype {
+    /// Bytes of a token.
+    #[must_use]
+    pub const fn width(self) -> usize {
+        match self {
+            Self::U16 => 2,
+            Self::U32 => 4,
+        }
+    }
+
+    /// The dtype for a vocabulary (1 + its largest id): Megatron's rule, u16 below 65,500.
+    #[must_use]
+    pub const fn for_vocabulary(vocab_size: u32) -> Self {
+        if vocab_size < 65_500 { Self::U16 } else { Self::U32 }
+    }
+}

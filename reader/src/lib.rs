@@ -1,0 +1,6 @@
+//! The on-disk format of Syllabus datasets and the memory-mapped reader that trainers link.
+
+mod error;
+pub mod format;
+
+pub use error::{Error, Result};

@@ -1,0 +1,1 @@
+//! Windows to shards, and the manifest.

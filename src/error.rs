@@ -1,0 +1,71 @@
+//! What can go wrong, sorted by what the caller must do about it: the exit code follows from the kind.
+
+use std::path::PathBuf;
+
+/// The compiler's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that stops a command.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The curriculum or the command line is wrong (exit code 2). Holds the rendered diagnostics.
+    #[error("{summary}")]
+    Curriculum {
+        /// All errors of the run, rendered with file, line, column, the line itself, a caret and hints.
+        rendered: String,
+        /// One line: the first error, and how many more there are.
+        summary: String,
+    },
+    /// What was asked cannot be done with these sources (exit code 3).
+    #[error("{summary}")]
+    Infeasible {
+        /// The whole story: source, shortfall, and a patch that would be feasible.
+        rendered: String,
+        /// One line.
+        summary: String,
+    },
+    /// A dataset is not what it says it is (exit code 4).
+    #[error("{0}")]
+    Verification(String),
+    /// A row, page or file of a source cannot be read.
+    #[error("{}: {place}: {message}", file.display())]
+    Source {
+        /// The file.
+        file: PathBuf,
+        /// Where in it: `row 17`, `row group 3, column text`, `line 20`.
+        place: String,
+        /// What is wrong, and what to do where something can be done.
+        message: String,
+    },
+    /// The tokenizer cannot be used as asked.
+    #[error("tokenizer {}: {message}", file.display())]
+    Tokenizer {
+        /// Its file.
+        file: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// A file operation failed; the message names the path (`fs_err`).
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A compiled dataset cannot be opened or read.
+    #[error(transparent)]
+    Dataset(#[from] syllabus_reader::Error),
+    /// Anything else, in words.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Error {
+    /// The process's exit code: 1 failed, 2 usage or curriculum, 3 not feasible, 4 verification failed.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Curriculum { .. } => 2,
+            Self::Infeasible { .. } => 3,
+            Self::Verification(_) => 4,
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Source files to rows: Parquet, JSON Lines, Arrow IPC, plain text; plain or compressed.

@@ -1,0 +1,3 @@
+//! Source files to judged, tokenized documents in segments.
+
+pub mod decode;

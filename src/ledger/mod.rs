@@ -1,0 +1,1 @@
+//! The table in which all documents and tokens balance.

@@ -1,0 +1,20 @@
+//! Syllabus compiles a training curriculum into token shards.
+//!
+//! One folder a stage, in the order of the data: [`curriculum`] → [`plan`] → [`ingest`] (with [`tokenize`]) → [`dedup`] →
+//! [`store`] → [`mix`] → [`emit`] → [`ledger`] → [`report`]; [`verify`] proves what came out, and [`cli`] is the command line.
+
+pub mod cli;
+pub mod curriculum;
+pub mod dedup;
+pub mod emit;
+pub mod error;
+pub mod ingest;
+pub mod ledger;
+pub mod mix;
+pub mod plan;
+pub mod report;
+pub mod store;
+pub mod tokenize;
+pub mod verify;
+
+pub use error::{Error, Result};

@@ -1,0 +1,2 @@
+//! Syllabus.
+fn main() {}

@@ -1,0 +1,48 @@
+//! Text to ids: one trait, several backends, and the contract that the ids are Hugging Face's.
+
+use syllabus_reader::format::TokenDtype;
+
+use crate::error::Result;
+
+/// A loaded tokenizer, shared by all workers.
+pub trait Tokenizer: Send + Sync {
+    /// An encoder of one worker's own (caches, scratch buffers).
+    fn encoder(&self) -> Box<dyn Encoder + Send + '_>;
+
+    /// The text that these ids stand for (ids of BOS/EOS must not be among them); lossy where the tokenizer is.
+    fn decode(&self, ids: &[u32]) -> Result<String>;
+
+    /// Whether decoding a document's ids gives back its text byte for byte, for every text.
+    fn lossless(&self) -> bool;
+
+    /// Name of the backend and its version, for the manifest: `fastokens 0.3.5`.
+    fn backend(&self) -> &str;
+}
+
+/// One worker's encoder.
+pub trait Encoder {
+    /// Appends the ids of `text` to `ids`, as Hugging Face's `encode` gives them with no special tokens added and
+    /// special strings taken as text (but for those that the curriculum lists).
+    fn encode(&mut self, text: &str, ids: &mut Vec<u32>) -> Result<()>;
+}
+
+/// What the probe proved of the tokenizer; it goes into the manifest, and the reader holds trainers to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contract {
+    /// The tokenizer's folder or file name, for people.
+    pub name: String,
+    /// BLAKE3 of `tokenizer.json`.
+    pub digest: [u8; 32],
+    /// 1 + the largest id of model and added tokens.
+    pub vocab_size: u32,
+    /// Width of a token on disk: u16 if `vocab_size` < 65,500, else u32.
+    pub dtype: TokenDtype,
+    /// Id put before each document.
+    pub bos_id: Option<u32>,
+    /// Id put after each document.
+    pub eos_id: Option<u32>,
+    /// Id that fills padding (the EOS unless said; 0 when there is neither).
+    pub pad_id: u32,
+    /// Backend that encoded.
+    pub backend: String,
+}
