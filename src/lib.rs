@@ -8,6 +8,7 @@ pub mod curriculum;
 pub mod dedup;
 pub mod emit;
 pub mod error;
+pub mod files;
 pub mod ingest;
 pub mod ledger;
 pub mod mix;

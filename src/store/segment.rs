@@ -1,0 +1,415 @@
+//! A segment: tokenized documents of one source, sorted by key, in one immutable file.
+//!
+//! All fields little-endian. A row is a document; rows are sorted by key, equal keys (a hash collision, or copies of one
+//! text) by their token bytes.
+//!
+//! | offset | field | width |
+//! | --- | --- | --- |
+//! | 0 | magic `SYLSEG01` | 8 |
+//! | 8 | token width in bytes (2 or 4) | 4 |
+//! | 12 | zero | 4 |
+//! | 16 | rows R | 8 |
+//! | 24 | tokens T | 8 |
+//! | 32 | bytes of text of all rows | 8 |
+//! | 40 | XXH3-64 of bytes 0..40 and of the three tables below | 8 |
+//! | 48 | zero | 16 |
+//! | 64 | keys, as u128 | 16 R |
+//! | 64 + 16 R | first token of each row, then T | 8 (R + 1) |
+//! | 72 + 24 R | bytes of text of each row | 4 R |
+//! | 72 + 28 R | tokens | width x T |
+
+use std::io::{BufWriter, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use fs_err::File;
+use fs_err::os::unix::fs::FileExt;
+use syllabus_reader::format::TokenDtype;
+use xxhash_rust::xxh3::Xxh3Default;
+
+use crate::error::{Error, Result};
+use crate::files::NewFile;
+
+const MAGIC: &[u8; 8] = b"SYLSEG01";
+const HEADER: u64 = 64;
+
+/// A document of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// XXH3-128 of its text.
+    pub key: u128,
+    /// Its first token, counted in the segment.
+    pub start: u64,
+    /// Its tokens, BOS and EOS counted.
+    pub tokens: u32,
+    /// Bytes of its text.
+    pub bytes: u32,
+}
+
+/// What a segment holds in sum.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Totals {
+    /// Documents.
+    pub documents: u64,
+    /// Tokens.
+    pub tokens: u64,
+    /// Bytes of text.
+    pub bytes: u64,
+}
+
+/// Documents gathered in memory until they become a segment.
+#[derive(Debug)]
+pub struct Builder {
+    width: usize,
+    limit: usize,
+    rows: Vec<Row>,
+    /// Tokens as they will lie on disk.
+    tokens: Vec<u8>,
+    bytes: u64,
+}
+
+impl Builder {
+    /// Gathers up to about `limit` bytes.
+    #[must_use]
+    pub fn new(dtype: TokenDtype, limit: usize) -> Self {
+        Self { width: dtype.width(), limit, rows: Vec::new(), tokens: Vec::new(), bytes: 0 }
+    }
+
+    /// Whether another document of so many tokens goes over the limit.
+    #[must_use]
+    pub fn is_full(&self, tokens: usize) -> bool {
+        let row = std::mem::size_of::<Row>();
+        !self.rows.is_empty() && self.tokens.len() + tokens * self.width + (self.rows.len() + 1) * row > self.limit
+    }
+
+    /// Whether nothing has been gathered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Adds a document. Ids must fit the token width; the contract's vocabulary size makes sure of it.
+    pub fn push(&mut self, key: u128, ids: &[u32], bytes: usize) -> Result<()> {
+        let too_long = || Error::Failed(format!("a document of {} tokens is too long", ids.len()));
+        let start = u64::try_from(self.tokens.len() / self.width).map_err(|_| too_long())?;
+        let tokens = u32::try_from(ids.len()).map_err(|_| too_long())?;
+        let bytes = u32::try_from(bytes).map_err(|_| too_long())?;
+        self.tokens.reserve(ids.len() * self.width);
+        if self.width == 2 {
+            for &id in ids {
+                let id = u16::try_from(id).map_err(|_| Error::Failed(format!("token id {id} does not fit 16 bits")))?;
+                self.tokens.extend_from_slice(&id.to_le_bytes());
+            }
+        } else {
+            for &id in ids {
+                self.tokens.extend_from_slice(&id.to_le_bytes());
+            }
+        }
+        self.rows.push(Row { key, start, tokens, bytes });
+        self.bytes += u64::from(bytes);
+        Ok(())
+    }
+
+    /// Writes the segment to `path`, committed, and empties the builder.
+    pub fn write(&mut self, path: &Path) -> Result<Totals> {
+        let (tokens, width) = (&self.tokens, self.width);
+        let slice = |row: &Row| {
+            let start = usize::try_from(row.start).unwrap_or(usize::MAX) * width;
+            tokens.get(start..start + row.tokens as usize * width).unwrap_or_default()
+        };
+        self.rows.sort_unstable_by(|a, b| a.key.cmp(&b.key).then_with(|| slice(a).cmp(slice(b))));
+        let totals = Totals {
+            documents: self.rows.len() as u64,
+            tokens: (self.tokens.len() / self.width) as u64,
+            bytes: self.bytes,
+        };
+        let mut out = BufWriter::with_capacity(1 << 20, NewFile::create(path)?);
+        write_index(&mut out, self.width, totals, &self.rows)?;
+        for row in &self.rows {
+            out.write_all(slice(row))?;
+        }
+        out.into_inner().map_err(std::io::IntoInnerError::into_error)?.commit()?;
+        self.rows.clear();
+        self.tokens.clear();
+        self.bytes = 0;
+        Ok(totals)
+    }
+}
+
+fn write_index(out: &mut impl Write, width: usize, totals: Totals, rows: &[Row]) -> Result<()> {
+    let mut head = [0u8; 40];
+    head[..8].copy_from_slice(MAGIC);
+    head[8..12].copy_from_slice(&u32::try_from(width).unwrap_or_default().to_le_bytes());
+    head[16..24].copy_from_slice(&totals.documents.to_le_bytes());
+    head[24..32].copy_from_slice(&totals.tokens.to_le_bytes());
+    head[32..40].copy_from_slice(&totals.bytes.to_le_bytes());
+    // The tables are encoded twice, once for the checksum before them: cheaper than keeping them all in memory.
+    let mut hash = Xxh3Default::new();
+    hash.update(&head);
+    write_tables(&mut Hashing(&mut hash), rows, totals.tokens)?;
+    out.write_all(&head)?;
+    out.write_all(&hash.digest().to_le_bytes())?;
+    out.write_all(&[0; 16])?;
+    write_tables(out, rows, totals.tokens)
+}
+
+fn write_tables(out: &mut impl Write, rows: &[Row], tokens: u64) -> Result<()> {
+    for row in rows {
+        out.write_all(&row.key.to_le_bytes())?;
+    }
+    let mut start = 0u64;
+    for row in rows {
+        out.write_all(&start.to_le_bytes())?;
+        start += u64::from(row.tokens);
+    }
+    out.write_all(&tokens.to_le_bytes())?;
+    for row in rows {
+        out.write_all(&row.bytes.to_le_bytes())?;
+    }
+    Ok(())
+}
+
+struct Hashing<'a>(&'a mut Xxh3Default);
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A segment on disk. Reads go through `pread`, so any number of threads share one reader, and what was read does not
+/// count as this process's memory.
+#[derive(Debug)]
+pub struct Segment {
+    file: File,
+    path: PathBuf,
+    width: u64,
+    totals: Totals,
+}
+
+impl Segment {
+    /// Opens a segment, checking its header and size (not its checksum: [`Segment::check`]).
+    pub fn open(path: &Path, dtype: TokenDtype) -> Result<Self> {
+        let file = File::open(path)?;
+        let size = file.metadata()?.len();
+        let mut head = [0u8; 64];
+        file.read_exact_at(&mut head, 0)?;
+        let field = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| head[at + i]));
+        let totals = Totals { documents: field(16), tokens: field(24), bytes: field(32) };
+        let width = dtype.width() as u64;
+        let expected = (28 * u128::from(totals.documents)) + 72 + u128::from(width) * u128::from(totals.tokens);
+        if &head[..8] != MAGIC || field(8) != width || u128::from(size) != expected {
+            return Err(corrupt(path, "is not a whole segment of this store"));
+        }
+        Ok(Self { file, path: path.to_owned(), width, totals })
+    }
+
+    /// Recomputes the checksum of header and tables.
+    pub fn check(&self) -> Result<()> {
+        let mut hash = Xxh3Default::new();
+        let mut buffer = vec![0u8; 1 << 16];
+        let end = HEADER + 28 * self.totals.documents + 8;
+        self.file.read_exact_at(&mut buffer[..48], 0)?;
+        hash.update(&buffer[..40]);
+        let stored = u64::from_le_bytes(std::array::from_fn(|i| buffer[40 + i]));
+        let mut at = HEADER;
+        while at < end {
+            let n = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
+            self.file.read_exact_at(&mut buffer[..n], at)?;
+            hash.update(&buffer[..n]);
+            at += n as u64;
+        }
+        if hash.digest() == stored {
+            Ok(())
+        } else {
+            Err(corrupt(&self.path, "its tables do not match their checksum"))
+        }
+    }
+
+    /// What it holds in sum.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The first row whose key is at least `key`.
+    pub fn lower_bound(&self, key: u128) -> Result<u64> {
+        let (mut low, mut high) = (0, self.totals.documents);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let mut bytes = [0u8; 16];
+            self.file.read_exact_at(&mut bytes, HEADER + 16 * middle)?;
+            if u128::from_le_bytes(bytes) < key {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// Reads rows into `rows` (cleared first).
+    pub fn rows(&self, range: Range<u64>, rows: &mut Vec<Row>) -> Result<()> {
+        rows.clear();
+        let (first, count) = (range.start, range.end.min(self.totals.documents).saturating_sub(range.start));
+        if count == 0 {
+            return Ok(());
+        }
+        let n = usize::try_from(count).map_err(|_| corrupt(&self.path, "has too many rows"))?;
+        let tables = HEADER + 16 * self.totals.documents;
+        let mut keys = vec![0u8; 16 * n];
+        self.file.read_exact_at(&mut keys, HEADER + 16 * first)?;
+        let mut starts = vec![0u8; 8 * (n + 1)];
+        self.file.read_exact_at(&mut starts, tables + 8 * first)?;
+        let mut bytes = vec![0u8; 4 * n];
+        self.file.read_exact_at(&mut bytes, tables + 8 * (self.totals.documents + 1) + 4 * first)?;
+        let start_at = |i: usize| u64::from_le_bytes(std::array::from_fn(|k| starts[8 * i + k]));
+        rows.reserve(n);
+        for i in 0..n {
+            let (start, end) = (start_at(i), start_at(i + 1));
+            let tokens = end.checked_sub(start).and_then(|t| u32::try_from(t).ok());
+            let tokens = tokens.filter(|_| end <= self.totals.tokens);
+            rows.push(Row {
+                key: u128::from_le_bytes(std::array::from_fn(|k| keys[16 * i + k])),
+                start,
+                tokens: tokens.ok_or_else(|| corrupt(&self.path, "its table of tokens is not in order"))?,
+                bytes: u32::from_le_bytes(std::array::from_fn(|k| bytes[4 * i + k])),
+            });
+        }
+        Ok(())
+    }
+
+    /// Reads token bytes (as they lie on disk), from token `start` on, filling `out`.
+    pub fn tokens(&self, start: u64, out: &mut [u8]) -> Result<()> {
+        let base = HEADER + 28 * self.totals.documents + 8;
+        self.file.read_exact_at(out, base + self.width * start)?;
+        Ok(())
+    }
+
+    /// The token bytes of a row.
+    pub fn row_tokens(&self, row: &Row, out: &mut Vec<u8>) -> Result<()> {
+        out.clear();
+        out.resize(row.tokens as usize * usize::try_from(self.width).unwrap_or(4), 0);
+        self.tokens(row.start, out)
+    }
+}
+
+/// Walks a segment's rows in order with a small buffer.
+#[derive(Debug)]
+pub struct Cursor<'a> {
+    segment: &'a Segment,
+    buffer: Vec<Row>,
+    position: usize,
+    next: u64,
+    end: u64,
+    chunk: u64,
+}
+
+impl<'a> Cursor<'a> {
+    /// Rows `range`, read `chunk` at a time.
+    #[must_use]
+    pub fn new(segment: &'a Segment, range: Range<u64>, chunk: u64) -> Self {
+        Self {
+            segment,
+            buffer: Vec::new(),
+            position: 0,
+            next: range.start,
+            end: range.end.min(segment.totals.documents),
+            chunk: chunk.max(1),
+        }
+    }
+
+    /// The next row and its number, or `None` after the last.
+    pub fn next_row(&mut self) -> Result<Option<(u64, Row)>> {
+        if self.position == self.buffer.len() {
+            if self.next >= self.end {
+                return Ok(None);
+            }
+            let upto = self.end.min(self.next + self.chunk);
+            self.segment.rows(self.next..upto, &mut self.buffer)?;
+            self.next = upto;
+            self.position = 0;
+        }
+        let Some(row) = self.buffer.get(self.position).copied() else { return Ok(None) };
+        let number = self.next - (self.buffer.len() - self.position) as u64;
+        self.position += 1;
+        Ok(Some((number, row)))
+    }
+}
+
+fn corrupt(path: &Path, what: &str) -> Error {
+    Error::Failed(format!("{}: {what}; remove the work folder (`syllabus clean`) and compile again", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(folder: &Path, documents: &[(u128, Vec<u32>)], dtype: TokenDtype) -> Segment {
+        let mut builder = Builder::new(dtype, 1 << 20);
+        for (key, ids) in documents {
+            builder.push(*key, ids, ids.len() * 3).unwrap();
+        }
+        let path = folder.join("s.seg");
+        builder.write(&path).unwrap();
+        assert!(builder.is_empty());
+        Segment::open(&path, dtype).unwrap()
+    }
+
+    #[test]
+    fn rows_are_sorted_and_keep_their_tokens() {
+        let folder = tempfile::tempdir().unwrap();
+        for dtype in [TokenDtype::U16, TokenDtype::U32] {
+            let documents: Vec<(u128, Vec<u32>)> =
+                (0..50u32).map(|i| (u128::from(i * 7919 % 101) << 100, (0..i % 9).map(|t| i + t).collect())).collect();
+            let segment = build(folder.path(), &documents, dtype);
+            segment.check().unwrap();
+            let mut sorted = documents.clone();
+            sorted.sort();
+            let mut cursor = Cursor::new(&segment, 0..u64::MAX, 7);
+            let mut bytes = Vec::new();
+            for (i, (key, ids)) in sorted.iter().enumerate() {
+                let (number, row) = cursor.next_row().unwrap().unwrap();
+                assert_eq!((number, row.key), (i as u64, *key));
+                segment.row_tokens(&row, &mut bytes).unwrap();
+                let read: Vec<u32> = bytes
+                    .chunks(dtype.width())
+                    .map(|c| c.iter().rev().fold(0, |n, b| n << 8 | u32::from(*b)))
+                    .collect();
+                assert_eq!(&read, ids);
+                assert_eq!(segment.lower_bound(row.key).unwrap(), i as u64);
+            }
+            assert_eq!(cursor.next_row().unwrap(), None);
+            assert_eq!(segment.lower_bound(u128::MAX).unwrap(), 50);
+        }
+    }
+
+    #[test]
+    fn a_cut_or_altered_segment_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let segment = build(folder.path(), &[(5, vec![1, 2, 3]), (9, vec![4])], TokenDtype::U16);
+        let bytes = fs_err::read(segment.path()).unwrap();
+        for length in 0..bytes.len() {
+            fs_err::write(segment.path(), &bytes[..length]).unwrap();
+            assert!(Segment::open(segment.path(), TokenDtype::U16).is_err(), "cut to {length} bytes");
+        }
+        for at in (0..40).chain(64..bytes.len() - 8) {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1;
+            fs_err::write(segment.path(), &bytes).unwrap();
+            let read = Segment::open(segment.path(), TokenDtype::U16).and_then(|s| s.check());
+            assert!(read.is_err(), "byte {at} altered unseen");
+        }
+    }
+}
