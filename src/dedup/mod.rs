@@ -1,1 +1,5 @@
 //! Which documents stay.
+
+pub mod exact;
+pub mod holdout;
+pub mod removed;
