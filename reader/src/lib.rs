@@ -2,5 +2,6 @@
 
 mod error;
 pub mod format;
+mod map;
 
 pub use error::{Error, Result};

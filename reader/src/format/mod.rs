@@ -1,6 +1,10 @@
 //! The on-disk format: one definition, used by the compiler that writes it and the reader that maps it.
 
+pub mod digest;
+pub mod idx;
 pub mod manifest;
+pub mod tokens;
+pub mod windows;
 
 /// A document's key: XXH3-128 of its UTF-8 bytes, big-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,9 +57,36 @@ impl TokenDtype {
         }
     }
 
+    /// Bytes of a token.
+    #[must_use]
+    pub const fn width_u8(self) -> u8 {
+        match self {
+            Self::U16 => 2,
+            Self::U32 => 4,
+        }
+    }
+
+    /// Largest id that it holds.
+    #[must_use]
+    pub const fn max_id(self) -> u32 {
+        match self {
+            Self::U16 => 0xFFFF,
+            Self::U32 => 0x7FFF_FFFF,
+        }
+    }
+
     /// The dtype for a vocabulary (1 + its largest id): Megatron's rule, u16 below 65,500.
     #[must_use]
     pub const fn for_vocabulary(vocab_size: u32) -> Self {
         if vocab_size < 65_500 { Self::U16 } else { Self::U32 }
+    }
+}
+
+impl std::fmt::Display for TokenDtype {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::U16 => "u16",
+            Self::U32 => "u32",
+        })
     }
 }
