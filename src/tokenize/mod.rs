@@ -1,5 +1,16 @@
 //! Text to ids: one trait, several backends, and the contract that the ids are Hugging Face's.
 
+pub mod contract;
+pub mod decode;
+pub mod fast;
+pub mod file;
+pub mod probe;
+pub mod reference;
+#[cfg(test)]
+mod tests;
+
+pub use contract::{Loaded, load};
+
 use syllabus_reader::format::TokenDtype;
 
 use crate::error::Result;

@@ -1,0 +1,326 @@
+//! Ids to text, the same for every backend.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::file::{Model, Parts, TokenizerFile, Vocabulary};
+use crate::error::Result;
+
+/// What stands for a space inside SentencePiece's pieces.
+pub const META: char = '▁';
+
+/// Ids to text for the two kinds of tokenizers that cover nearly all models.
+#[derive(Debug, Clone)]
+pub struct Decoder(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: Kind,
+    /// Bytes of all tokens, one after the other.
+    pool: Vec<u8>,
+    /// Token `i` is `pool[ends[i] .. ends[i + 1]]`; ids without a token are empty.
+    ends: Vec<u32>,
+    /// Ids of tokens that are split out of the text, sorted.
+    added: Vec<u32>,
+    /// Ids of `<0x00>` to `<0xFF>`, sorted.
+    bytes: Vec<u32>,
+    lossless: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Tokens are bytes.
+    ByteLevel,
+    /// Tokens are characters, `▁` is a space and `<0xE2>` a byte.
+    SentencePiece {
+        /// Takes one space off the front.
+        strip: bool,
+        /// Takes one space off after each token that was split out: the prefix was put before each piece.
+        strip_after_added: bool,
+    },
+}
+
+/// As much of a normalizer's, pre-tokenizer's or decoder's JSON as tells its kind.
+#[derive(Debug, Deserialize)]
+struct Step {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default, alias = "decoders", alias = "normalizers", alias = "pretokenizers")]
+    steps: Vec<Step>,
+    #[serde(default)]
+    add_prefix_space: Option<bool>,
+    #[serde(default)]
+    behavior: Option<String>,
+    #[serde(default)]
+    invert: bool,
+    #[serde(default)]
+    pattern: Option<Pattern>,
+    #[serde(default)]
+    content: Option<String>,
+    #[serde(default)]
+    prepend: Option<String>,
+    #[serde(default)]
+    start: usize,
+    #[serde(default)]
+    stop: usize,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+enum Pattern {
+    String(String),
+    Regex(String),
+}
+
+impl Step {
+    fn is_meta_to_space(&self) -> bool {
+        self.kind == "Replace"
+            && self.pattern == Some(Pattern::String(META.to_string()))
+            && self.content.as_deref() == Some(" ")
+    }
+
+    fn flat(&self) -> Vec<&Step> {
+        if self.kind == "Sequence" { self.steps.iter().flat_map(Step::flat).collect() } else { vec![self] }
+    }
+}
+
+impl Decoder {
+    /// The decoder of a file, or `None` when it is of another kind and the backend must decode.
+    ///
+    /// # Errors
+    /// When a token's id is out of range.
+    pub fn build(
+        file: &TokenizerFile,
+        parts: &Parts<'_>,
+        model: &Model<'_>,
+        vocabulary: &Vocabulary,
+    ) -> Result<Option<Self>> {
+        let step = |raw: Option<&serde_json::value::RawValue>| {
+            raw.and_then(|raw| serde_json::from_str::<Step>(raw.get()).ok())
+        };
+        let Some(decoder) = step(parts.decoder) else { return Ok(None) };
+        let normalizer = step(parts.normalizer);
+        let kind = match decoder.flat().as_slice() {
+            [only] if only.kind == "ByteLevel" => Kind::ByteLevel,
+            [replace, fallback, fuse, rest @ ..]
+                if replace.is_meta_to_space()
+                    && fallback.kind == "ByteFallback"
+                    && fuse.kind == "Fuse"
+                    && rest.len() <= 1 =>
+            {
+                let strip = match rest {
+                    [] => false,
+                    [strip]
+                        if strip.kind == "Strip"
+                            && strip.content.as_deref() == Some(" ")
+                            && (strip.start, strip.stop) == (1, 0) =>
+                    {
+                        true
+                    }
+                    _ => return Ok(None),
+                };
+                let prepended = normalizer
+                    .as_ref()
+                    .is_some_and(|step| step.flat().iter().any(|step| step.prepend.as_deref() == Some("▁")));
+                Kind::SentencePiece { strip, strip_after_added: strip && prepended }
+            }
+            _ => return Ok(None),
+        };
+        let size = vocabulary.largest().into_iter().chain(parts.added_tokens.iter().map(|token| token.id)).max();
+        let size = size.map_or(0, |largest| largest as usize + 1);
+        // An id far beyond the number of tokens would make a table of holes.
+        if size > (1 << 20).max(64 * (vocabulary.len() + parts.added_tokens.len())) {
+            return Err(file.error(format!(
+                "its largest id, {}, is far beyond its {} tokens",
+                size - 1,
+                vocabulary.len()
+            )));
+        }
+        let mut spans: Vec<(u32, u32)> = vec![(0, 0); size];
+        let mut pool = Vec::new();
+        let mut bytes = Vec::new();
+        let mut alphabet = [false; 256];
+        let mut put = |id: u32, token: &[u8], pool: &mut Vec<u8>| {
+            let start = u32::try_from(pool.len()).unwrap_or(u32::MAX);
+            pool.extend_from_slice(token);
+            spans[id as usize] = (start, u32::try_from(pool.len()).unwrap_or(u32::MAX));
+        };
+        let mut scratch = Vec::new();
+        for (id, piece) in vocabulary.iter() {
+            scratch.clear();
+            match kind {
+                Kind::ByteLevel => {
+                    if !piece.chars().all(|letter| byte_of(letter).map(|byte| scratch.push(byte)).is_some()) {
+                        scratch.clear();
+                        scratch.extend_from_slice(piece.as_bytes());
+                    } else if let [byte] = scratch.as_slice() {
+                        alphabet[usize::from(*byte)] = true;
+                    }
+                }
+                Kind::SentencePiece { .. } => match byte_token(piece) {
+                    Some(byte) => {
+                        bytes.push(id);
+                        scratch.push(byte);
+                    }
+                    None => scratch.extend_from_slice(piece.replace(META, " ").as_bytes()),
+                },
+            }
+            put(id, &scratch, &mut pool);
+        }
+        for token in &parts.added_tokens {
+            put(token.id, token.content.as_bytes(), &mut pool);
+        }
+        // Lay the tokens out by id, so that one array of ends tells where each lies.
+        let mut ordered = Vec::with_capacity(pool.len());
+        let mut ends = Vec::with_capacity(size + 1);
+        ends.push(0);
+        for (start, end) in spans {
+            ordered.extend_from_slice(&pool[start as usize..end as usize]);
+            ends.push(u32::try_from(ordered.len()).map_err(|_| file.error("its tokens exceed 4 GiB"))?);
+        }
+        let mut added: Vec<u32> = parts.added_tokens.iter().map(|token| token.id).collect();
+        added.sort_unstable();
+        bytes.sort_unstable();
+        bytes.retain(|id| added.binary_search(id).is_err());
+        let lossless = kind == Kind::ByteLevel
+            && normalizer.is_none()
+            && parts.normalizer.is_none()
+            && alphabet.iter().all(|byte| *byte)
+            && step(parts.pre_tokenizer).is_some_and(|step| step.flat().iter().all(|step| keeps_all(step)))
+            && model.is_bpe()
+            && model.continuing_subword_prefix.as_deref().unwrap_or_default().is_empty()
+            && model.end_of_word_suffix.as_deref().unwrap_or_default().is_empty()
+            && parts.added_tokens.iter().all(|token| !token.lstrip && !token.rstrip);
+        Ok(Some(Self(Arc::new(Inner { kind, pool: ordered, ends, added, bytes, lossless }))))
+    }
+
+    /// Whether decoding gives back every text byte for byte: byte-level tokens, no normalizer, and a pre-tokenizer that
+    /// drops nothing.
+    ///
+    /// SentencePiece's kind never is, for a `▁` in a text comes back as a space. It does give back every text that has no
+    /// `▁`, no character that became the unknown token and no listed special token that takes the white space about it,
+    /// and that, with `Metaspace`, does not begin with a space.
+    #[must_use]
+    pub fn lossless(&self) -> bool {
+        self.0.lossless
+    }
+
+    /// The text of `ids`. Bytes that are no UTF-8 become U+FFFD; `None` when an id is no token.
+    #[must_use]
+    pub fn decode(&self, ids: &[u32]) -> Option<String> {
+        let inner = &*self.0;
+        let token = |id: u32| {
+            let id = id as usize;
+            Some(&inner.pool[*inner.ends.get(id)? as usize..*inner.ends.get(id + 1)? as usize])
+        };
+        match inner.kind {
+            Kind::ByteLevel => {
+                let mut out = Vec::with_capacity(ids.len() * 4);
+                for &id in ids {
+                    out.extend_from_slice(token(id)?);
+                }
+                Some(
+                    String::from_utf8(out)
+                        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+                )
+            }
+            Kind::SentencePiece { strip, strip_after_added } => {
+                let mut out = String::with_capacity(ids.len() * 4);
+                let mut run: Vec<u8> = Vec::new();
+                let mut at_start = strip;
+                for &id in ids {
+                    let bytes = token(id)?;
+                    if inner.bytes.binary_search(&id).is_ok() {
+                        run.extend_from_slice(bytes);
+                        at_start = false;
+                        continue;
+                    }
+                    flush(&mut run, &mut out);
+                    if inner.added.binary_search(&id).is_ok() {
+                        out.push_str(&String::from_utf8_lossy(bytes));
+                        at_start = strip_after_added;
+                        continue;
+                    }
+                    let bytes = if at_start { bytes.strip_prefix(b" ").unwrap_or(bytes) } else { bytes };
+                    at_start = false;
+                    out.push_str(&String::from_utf8_lossy(bytes));
+                }
+                flush(&mut run, &mut out);
+                Some(out)
+            }
+        }
+    }
+}
+
+/// Appends a run of byte tokens: its text, or one U+FFFD a byte when it is none, as Hugging Face does.
+fn flush(run: &mut Vec<u8>, out: &mut String) {
+    match str::from_utf8(run) {
+        Ok(text) => out.push_str(text),
+        Err(_) => out.extend(std::iter::repeat_n('\u{FFFD}', run.len())),
+    }
+    run.clear();
+}
+
+/// The byte of a byte token, `<0xE2>`.
+#[must_use]
+pub fn byte_token(piece: &str) -> Option<u8> {
+    let digits = piece.strip_prefix("<0x")?.strip_suffix('>')?;
+    (digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        .then(|| u8::from_str_radix(digits, 16).ok())
+        .flatten()
+}
+
+/// The byte that a character of GPT-2's alphabet stands for: printable bytes stand for themselves, the 68 others, in
+/// order, are U+0100 and on.
+fn byte_of(letter: char) -> Option<u8> {
+    let code = u32::from(letter);
+    let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
+    if let Ok(byte) = u8::try_from(code) {
+        return printable(byte).then_some(byte);
+    }
+    let place = usize::try_from(code.checked_sub(256)?).ok()?;
+    (0..=255_u8).filter(|byte| !printable(*byte)).nth(place)
+}
+
+/// The splitting pattern of cl100k and its kin: every character falls under one of its alternatives, so removing what
+/// does not match removes nothing.
+const CL100K: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+fn keeps_all(step: &Step) -> bool {
+    match step.kind.as_str() {
+        "ByteLevel" => step.add_prefix_space == Some(false),
+        "Digits" => true,
+        "Split" => match step.behavior.as_deref() {
+            Some("Removed") => step.invert && step.pattern == Some(Pattern::Regex(CL100K.into())),
+            Some(_) => true,
+            None => false,
+        },
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_byte_alphabet_is_a_bijection() {
+        let mut seen = [false; 256];
+        for letter in (0..0x200).filter_map(char::from_u32) {
+            if let Some(byte) = byte_of(letter) {
+                assert!(!std::mem::replace(&mut seen[usize::from(byte)], true), "{letter:?}");
+            }
+        }
+        assert!(seen.iter().all(|seen| *seen));
+        assert_eq!((byte_of('Ġ'), byte_of('Ċ'), byte_of('a')), (Some(b' '), Some(b'\n'), Some(b'a')));
+    }
+
+    #[test]
+    fn byte_tokens_are_told_from_text() {
+        assert_eq!(byte_token("<0xE2>"), Some(0xE2));
+        assert_eq!(byte_token("<0x0a>"), Some(0x0A));
+        for piece in ["<0x+1>", "<0xE>", "0xE2", "<0xE2", "<0xE2 >"] {
+            assert_eq!(byte_token(piece), None, "{piece}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The contract, on real tokenizers and real documents where they lie beside the repository.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+
+use super::contract::{Loaded, load};
+use super::file::TokenizerFile;
+use super::probe::compare;
+use super::reference::Reference;
+use crate::curriculum::checked::{Backend, Bos, TokenizerSpec};
+use syllabus_reader::format::TokenDtype;
+
+/// Tokenizers of the real data with their size and EOS.
+const ALL: [(&str, u32, &str); 7] = [
+    ("gpt2", 50_257, "<|endoftext|>"),
+    ("gpt-neox-20b", 50_277, "<|endoftext|>"),
+    ("olmo-2-dolma2", 100_278, "<|endoftext|>"),
+    ("qwen3", 151_669, "<|endoftext|>"),
+    ("phi-3", 32_011, "</s>"),
+    ("mistral-v0.1", 32_000, "</s>"),
+    ("t5-small-unigram", 32_100, "</s>"),
+];
+
+/// The real data, or `None` with a loud word when it is absent.
+pub fn realdata() -> Option<PathBuf> {
+    let folder = std::env::var_os("SYLLABUS_REALDATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/realdata"), PathBuf::from);
+    let folder = Some(folder).filter(|folder| folder.join("tokenizers").is_dir());
+    if folder.is_none() {
+        eprintln!("\n*** NOT TESTED: no real data at ../shared/realdata nor in $SYLLABUS_REALDATA ***\n");
+    }
+    folder
+}
+
+pub fn spec(bos: Bos, eos: Option<&str>, special: &[&str]) -> TokenizerSpec {
+    TokenizerSpec {
+        file: "tokenizer.json".into(),
+        bos,
+        eos: eos.map(str::to_owned),
+        pad: None,
+        special: special.iter().map(|special| (*special).to_owned()).collect(),
+        backend: Backend::Fast,
+    }
+}
+
+fn tokenizer(folder: &Path, name: &str) -> PathBuf {
+    folder.join("tokenizers").join(name).join("tokenizer.json")
+}
+
+/// Every `every`th document of the JSON Lines files (code, edge, maths, SQL), each cut to `bytes`.
+pub fn documents(folder: &Path, every: usize, bytes: usize) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let pattern = folder.join("*/*.jsonl.zst").to_string_lossy().into_owned();
+    let mut paths: Vec<PathBuf> = glob::glob(&pattern).unwrap().map(|path| path.unwrap()).collect();
+    paths.sort();
+    for path in paths {
+        let source = path.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+        let reader = BufReader::new(zstd::Decoder::new(fs_err::File::open(&path).unwrap()).unwrap());
+        for line in reader.lines().step_by(if source == "edge" { 1 } else { every }) {
+            let row: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+            let text = super::probe::head(row["text"].as_str().unwrap(), bytes);
+            found.push((source.clone(), text.to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn ids_are_the_references_on_probes_and_on_real_documents() {
+    let Some(folder) = realdata() else { return };
+    let samples = documents(&folder, 400, 16 << 10);
+    assert!(samples.len() > 100, "{} documents", samples.len());
+    for (name, size, eos) in ALL {
+        // Loading compares the probe texts.
+        let mut loaded = load(&tokenizer(&folder, name), &spec(Bos::None, Some(eos), &[])).unwrap();
+        loaded.judge(&samples).unwrap();
+        assert_eq!(loaded.contract.vocab_size, size, "{name}");
+        assert_eq!(loaded.contract.dtype, TokenDtype::for_vocabulary(size), "{name}");
+        assert_eq!(loaded.contract.bos_id, None);
+        assert_eq!(Some(loaded.contract.pad_id), loaded.contract.eos_id);
+        assert_eq!(loaded.contract.name, name);
+        eprintln!("{name}: {} {:?}", loaded.contract.backend, loaded.warnings);
+        check_decoding(name, &loaded, &samples);
+    }
+}
+
+/// Decoding gives the text back wherever the tokenizer promises it.
+fn check_decoding(name: &str, loaded: &Loaded, samples: &[(String, String)]) {
+    let lossless = matches!(name, "gpt2" | "olmo-2-dolma2");
+    assert_eq!(loaded.tokenizer.lossless(), lossless, "{name}");
+    let plain = |text: &str| match name {
+        "phi-3" => !text.contains('▁'),
+        "mistral-v0.1" => !text.contains('▁') && !text.starts_with(' '),
+        "gpt-neox-20b" | "qwen3" => unicode_normalization::is_nfc(text),
+        "t5-small-unigram" => false,
+        _ => true,
+    };
+    let mut encoder = loaded.tokenizer.encoder();
+    let (mut ids, mut checked) = (Vec::new(), 0);
+    for (_, text) in samples.iter().filter(|(_, text)| plain(text)) {
+        ids.clear();
+        encoder.encode(text, &mut ids).unwrap();
+        assert!(ids.iter().all(|id| *id < loaded.contract.vocab_size));
+        assert_eq!(loaded.tokenizer.decode(&ids).unwrap(), *text, "{name}");
+        checked += 1;
+    }
+    assert!(checked > 50 || name == "t5-small-unigram", "{name}: {checked}");
+}
+
+#[test]
+fn listed_special_strings_become_their_ids_and_others_stay_text() {
+    let Some(folder) = realdata() else { return };
+    for (name, special) in
+        [("phi-3", "<|user|>"), ("mistral-v0.1", "</s>"), ("qwen3", "<|im_end|>"), ("gpt2", "<|endoftext|>")]
+    {
+        let path = tokenizer(&folder, name);
+        let loaded = load(&path, &spec(Bos::None, None, &[special])).unwrap();
+        let file = TokenizerFile::read(&path).unwrap();
+        let id = file.parts().unwrap().added_tokens.iter().find(|token| token.content == special).unwrap().id;
+        let text = format!("a {special} b<|im_start|>{special}{special}\n<|end|>c");
+        let mut ids = Vec::new();
+        loaded.tokenizer.encoder().encode(&text, &mut ids).unwrap();
+        assert_eq!(ids.iter().filter(|found| **found == id).count(), 3, "{name}");
+        // The same as Hugging Face's plain encode, where no other special string occurs.
+        let plain: tokenizers::Tokenizer = fs_err::read_to_string(&path).unwrap().parse().unwrap();
+        let text = format!("x{special}\n  {special} y {special}");
+        ids.clear();
+        loaded.tokenizer.encoder().encode(&text, &mut ids).unwrap();
+        assert_eq!(ids, plain.encode(text.as_str(), false).unwrap().get_ids(), "{name}");
+        assert_eq!(loaded.tokenizer.decode(&ids).unwrap(), text, "{name}");
+        // Unlisted, none of them.
+        let loaded = load(&path, &spec(Bos::None, None, &[])).unwrap();
+        ids.clear();
+        loaded.tokenizer.encoder().encode(&text, &mut ids).unwrap();
+        assert!(!ids.contains(&id), "{name}");
+        assert_eq!(loaded.tokenizer.decode(&ids).unwrap(), text, "{name}");
+    }
+}
+
+#[test]
+fn framing_tokens_must_be_one_id_each() {
+    let Some(folder) = realdata() else { return };
+    let mistral = tokenizer(&folder, "mistral-v0.1");
+    let error = load(&mistral, &spec(Bos::Unsaid, Some("</s>"), &[])).unwrap_err().to_string();
+    assert!(error.contains("bos: \"<s>\"") && error.contains("bos: none"), "{error}");
+    let loaded = load(&mistral, &spec(Bos::Token("<s>".into()), Some("</s>"), &[])).unwrap();
+    assert_eq!((loaded.contract.bos_id, loaded.contract.eos_id, loaded.contract.pad_id), (Some(1), Some(2), 2));
+    let error = load(&mistral, &spec(Bos::None, Some("<s/>"), &[])).unwrap_err().to_string();
+    assert!(error.contains("`eos`") && error.contains("did you mean") && error.contains("</s>"), "{error}");
+    // T5's template adds a token after the text, none before it.
+    let t5 = load(&tokenizer(&folder, "t5-small-unigram"), &spec(Bos::Unsaid, None, &[])).unwrap();
+    assert_eq!((t5.contract.bos_id, t5.contract.eos_id, t5.contract.pad_id), (None, None, 0));
+    assert!(t5.warnings.iter().any(|warning| warning.contains("\"</s>\"")), "{:?}", t5.warnings);
+}
+
+#[test]
+fn a_backend_that_differs_is_an_error_or_with_auto_falls_back() {
+    let Some(folder) = realdata() else { return };
+    // A reference of another tokenizer stands for a backend that is wrong.
+    let file = TokenizerFile::read(&tokenizer(&folder, "gpt2")).unwrap();
+    let other = Reference::load(&file, &file.for_library(&[]).unwrap(), None).unwrap();
+    let loaded = load(&tokenizer(&folder, "phi-3"), &spec(Bos::None, None, &[])).unwrap();
+    let difference = compare(&mut *loaded.tokenizer.encoder(), &other, "same same\nbut different").unwrap().unwrap();
+    assert_eq!((difference.token, difference.at), (0, 0));
+    let sample = [("web".to_owned(), "some text".to_owned())];
+    let mut strict = loaded.with_reference(other, Backend::Fast);
+    let error = strict.judge(&sample).unwrap_err().to_string();
+    assert!(error.contains("source `web`") && error.contains("at byte 0"), "{error}");
+    let file = TokenizerFile::read(&tokenizer(&folder, "gpt2")).unwrap();
+    let other = Reference::load(&file, &file.for_library(&[]).unwrap(), None).unwrap();
+    let mut auto = strict.with_reference(other, Backend::Auto);
+    auto.judge(&sample).unwrap();
+    assert_eq!(auto.contract.backend, super::reference::BACKEND);
+    assert_eq!(auto.tokenizer.backend(), super::reference::BACKEND);
+    assert!(auto.warnings.last().unwrap().contains("source `web`"));
+}
+
+#[test]
+fn the_versions_named_in_manifests_are_those_locked() {
+    let lock = fs_err::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
+    for backend in [super::reference::BACKEND, super::fast::BACKEND] {
+        let (name, version) = backend.split_once(' ').unwrap();
+        assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")), "{backend}");
+    }
+}
