@@ -1,2 +1,40 @@
-//! xtask
-fn main() {}
+//! Chores of the repository: `cargo xtask COMMAND`.
+
+#![expect(clippy::print_stdout, reason = "a command line tool talks")]
+
+mod fixtures;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Chores of the Syllabus repository")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write the small corpora and tokenizers in fixtures/
+    Fixtures {
+        /// Only say whether they are current
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+/// The repository's root.
+fn root() -> Result<PathBuf> {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(xtask.parent().context("xtask/ has no parent folder")?.to_path_buf())
+}
+
+fn main() -> Result<()> {
+    let root = root()?;
+    match Arguments::parse().command {
+        Command::Fixtures { check } => fixtures::run(&root, check),
+    }
+}
