@@ -5,9 +5,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use std::path::Path;
+
 use rayon::prelude::*;
 
-use super::removed::{Reason, Removed};
+use super::removed::{Duplicate, Duplicates};
 use crate::curriculum::checked::Source;
 use crate::error::Result;
 use crate::store::documents::SourceStore;
@@ -57,28 +59,30 @@ struct Place {
     row: Row,
 }
 
-/// Marks exact duplicates in the stores' fates, and returns the removed documents in the order of their keys, each with
-/// the source of the copy that was kept.
-pub fn remove(stores: &[SourceStore], ranks: &Ranks, parts: usize) -> Result<Vec<Removed>> {
-    let parts = parts.max(1) as u128;
-    let step = u128::MAX / parts;
-    let found: Vec<Result<Vec<Removed>>> = (0..parts)
-        .into_par_iter()
-        .map(|part| {
-            let low = step * part;
-            let high = if part + 1 == parts { None } else { Some(step * (part + 1)) };
-            merge(stores, ranks, low, high)
-        })
-        .collect();
-    let mut removed = Vec::new();
-    for part in found {
-        removed.extend(part?);
-    }
-    Ok(removed)
+/// Marks exact duplicates in the stores' fates. The removed documents, each with the source of the copy that was kept, go to
+/// files in `scratch`, in the order of their keys.
+pub fn remove(stores: &[SourceStore], ranks: &Ranks, parts: usize, scratch: &Path) -> Result<Duplicates> {
+    let parts = parts.max(1);
+    let step = u128::MAX / parts as u128;
+    let bound = |part: usize| step * part as u128;
+    let paths: Vec<_> = (0..parts).map(|part| scratch.join(format!("exact-{part}"))).collect();
+    paths.par_iter().enumerate().try_for_each(|(part, path)| {
+        let high = (part + 1 < parts).then(|| bound(part + 1));
+        let mut out = Duplicates::writer(path)?;
+        merge(stores, ranks, bound(part), high, &mut |duplicate| out.push(&duplicate))?;
+        out.finish()
+    })?;
+    Ok(Duplicates::new(paths))
 }
 
 /// Merges the keys in `[low, high)`.
-fn merge(stores: &[SourceStore], ranks: &Ranks, low: u128, high: Option<u128>) -> Result<Vec<Removed>> {
+fn merge(
+    stores: &[SourceStore],
+    ranks: &Ranks,
+    low: u128,
+    high: Option<u128>,
+    out: &mut dyn FnMut(Duplicate) -> Result<()>,
+) -> Result<()> {
     let mut cursors = Vec::new();
     for (source, store) in stores.iter().enumerate() {
         for (s, segment) in store.segments.iter().enumerate() {
@@ -98,43 +102,42 @@ fn merge(stores: &[SourceStore], ranks: &Ranks, low: u128, high: Option<u128>) -
     for c in 0..heads.len() {
         heap.extend(advance(c, &mut heads)?.map(Reverse));
     }
-    let mut removed = Vec::new();
     let mut group: Vec<Place> = Vec::new();
     while let Some(Reverse((key, _, c))) = heap.pop() {
         if group.first().is_some_and(|first| first.row.key != key) {
-            settle(stores, ranks, &mut group, &mut removed)?;
+            settle(stores, ranks, &mut group, out)?;
         }
         group.extend(heads[c].take());
         heap.extend(advance(c, &mut heads)?.map(Reverse));
     }
-    settle(stores, ranks, &mut group, &mut removed)?;
-    Ok(removed)
+    settle(stores, ranks, &mut group, out)
 }
 
 /// Decides who of one key stays, and empties the group. Places come in order of rank.
-fn settle(stores: &[SourceStore], ranks: &Ranks, group: &mut Vec<Place>, removed: &mut Vec<Removed>) -> Result<()> {
+fn settle(
+    stores: &[SourceStore],
+    ranks: &Ranks,
+    group: &mut Vec<Place>,
+    out: &mut dyn FnMut(Duplicate) -> Result<()>,
+) -> Result<()> {
+    let mut gone = Vec::new();
     if group.len() > 1 {
         for class in by_tokens(stores, group)? {
             let mut kept: Vec<usize> = Vec::new();
             for place in class {
                 let winner = kept.iter().find(|&&k| k == place.source || !ranks.may_share(k, place.source));
-                let Some(&winner) = winner else {
+                let Some(&kept_in) = winner else {
                     kept.push(place.source);
                     continue;
                 };
                 stores[place.source].fates[place.segment].set(place.number, Fate::Exact)?;
-                removed.push(Removed {
-                    document: place.row.key,
-                    source: place.source,
-                    reason: Reason::Exact { kept_in: winner },
-                    tokens: u64::from(place.row.tokens),
-                    bytes: u64::from(place.row.bytes),
-                });
+                gone.push(Duplicate { document: place.row.key, source: place.source, kept_in });
             }
         }
     }
     group.clear();
-    Ok(())
+    gone.sort_unstable();
+    gone.into_iter().try_for_each(out)
 }
 
 /// Splits documents of one key by their tokens: unequal ones are a hash collision, and all stay.
@@ -209,7 +212,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let stores = stores(folder.path(), &[vec![(7, 1), (7, 2), (7, 1)], vec![(7, 1), (9, 3)], vec![(9, 3), (7, 1)]]);
         // Source 2 is a declared subset of source 0; source 1 is nobody's.
-        let removed = remove(&stores, &ranks(&[0, 1, 2], &[None, None, Some(0)]), 3).unwrap();
+        let removed = remove(&stores, &ranks(&[0, 1, 2], &[None, None, Some(0)]), 3, folder.path()).unwrap();
+        let removed: Vec<Duplicate> = removed.iter().map(Result::unwrap).collect();
         let left = survivors(&stores);
         assert_eq!(left[0], BTreeMap::from([((7, 1), 1), ((7, 2), 1)]));
         assert_eq!(left[1], BTreeMap::from([((9, 3), 1)]));
@@ -231,7 +235,8 @@ mod tests {
             let rank: Vec<usize> = if reverse { (0..n).rev().collect() } else { (0..n).collect() };
             let folder = tempfile::tempdir().unwrap();
             let stores = stores(folder.path(), &documents);
-            let removed = remove(&stores, &ranks(&rank, &vec![None; n]), parts).unwrap();
+            let removed = remove(&stores, &ranks(&rank, &vec![None; n]), parts, folder.path()).unwrap();
+            let removed: Vec<Duplicate> = removed.iter().map(Result::unwrap).collect();
             let mut expected = vec![BTreeMap::new(); n];
             let mut all: Vec<(u128, u32)> = documents.iter().flatten().copied().collect();
             let total = all.len();
@@ -243,7 +248,7 @@ mod tests {
             }
             prop_assert_eq!(survivors(&stores), expected);
             prop_assert_eq!(removed.len(), total - all.len());
-            prop_assert!(removed.is_sorted_by_key(|r| r.document));
+            prop_assert!(removed.is_sorted());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `removed.parquet`: every document removed after it was read as a document, why, and by which kept one.
 
-use std::path::Path;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, FixedSizeBinaryArray, Float64Array, RecordBatch, StringArray};
@@ -8,6 +9,101 @@ use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 
 use crate::error::{Error, Result};
+
+/// An exact duplicate that was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Duplicate {
+    /// Its key, and that of the copy which was kept.
+    pub document: u128,
+    /// Its source.
+    pub source: usize,
+    /// The source of the copy which was kept.
+    pub kept_in: usize,
+}
+
+/// Exact duplicates in the order of their keys, on scratch disk: there may be more of them than memory holds.
+///
+/// A record is the key as u128 and two source numbers as u32, little-endian.
+#[derive(Debug, Default)]
+pub struct Duplicates {
+    paths: Vec<PathBuf>,
+}
+
+const RECORD: usize = 24;
+
+impl Duplicates {
+    /// From files whose keys follow each other.
+    #[must_use]
+    pub fn new(paths: Vec<PathBuf>) -> Self {
+        Self { paths }
+    }
+
+    /// Begins a file of records.
+    pub fn writer(path: &Path) -> Result<DuplicatesWriter> {
+        Ok(DuplicatesWriter(BufWriter::new(fs_err::File::create(path)?)))
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Result<Duplicate>> + '_ {
+        self.paths.iter().flat_map(|path| match fs_err::File::open(path) {
+            Ok(file) => Records::Open(BufReader::new(file)),
+            Err(error) => Records::Failed(Some(error)),
+        })
+    }
+
+    /// Removes the files.
+    pub fn discard(self) -> Result<()> {
+        self.paths.iter().try_for_each(|path| Ok(fs_err::remove_file(path)?))
+    }
+}
+
+/// Writes records.
+#[derive(Debug)]
+pub struct DuplicatesWriter(BufWriter<fs_err::File>);
+
+impl DuplicatesWriter {
+    /// Appends one.
+    pub fn push(&mut self, duplicate: &Duplicate) -> Result<()> {
+        let number = |source: usize| u32::try_from(source).unwrap_or(u32::MAX).to_le_bytes();
+        self.0.write_all(&duplicate.document.to_le_bytes())?;
+        self.0.write_all(&number(duplicate.source))?;
+        self.0.write_all(&number(duplicate.kept_in))?;
+        Ok(())
+    }
+
+    /// Writes out what is buffered.
+    pub fn finish(mut self) -> Result<()> {
+        Ok(self.0.flush()?)
+    }
+}
+
+enum Records {
+    Open(BufReader<fs_err::File>),
+    Failed(Option<std::io::Error>),
+}
+
+impl Iterator for Records {
+    type Item = Result<Duplicate>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let reader = match self {
+            Self::Open(reader) => reader,
+            Self::Failed(error) => return error.take().map(|error| Err(error.into())),
+        };
+        let mut record = [0u8; RECORD];
+        match reader.fill_buf() {
+            Ok([]) => return None,
+            Ok(_) => {}
+            Err(error) => return Some(Err(error.into())),
+        }
+        if let Err(error) = reader.read_exact(&mut record) {
+            return Some(Err(error.into()));
+        }
+        let number = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| record[at + i])) as usize;
+        let document = u128::from_le_bytes(std::array::from_fn(|i| record[i]));
+        Some(Ok(Duplicate { document, source: number(16), kept_in: number(20) }))
+    }
+}
 
 /// A removed document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,10 +114,6 @@ pub struct Removed {
     pub source: usize,
     /// Why.
     pub reason: Reason,
-    /// Its tokens (0 when it was never tokenized).
-    pub tokens: u64,
-    /// Bytes of its text.
-    pub bytes: u64,
 }
 
 /// Why a document went, and the evidence.
@@ -59,9 +151,10 @@ pub enum Reason {
 /// Rows of one Parquet row group.
 const GROUP: usize = 65_536;
 
-/// Writes the rows, sorted by document, source, reason; so equal sets give equal bytes.
-pub fn write(path: &Path, removed: &mut [Removed], sources: &[String]) -> Result<()> {
-    removed.sort_unstable();
+/// Writes all removed documents, sorted by document, source, reason, so that equal sets give equal bytes: exact duplicates
+/// from disk, the others (sorted here) merged in.
+pub fn write(path: &Path, exact: &Duplicates, others: &mut [Removed], sources: &[String]) -> Result<()> {
+    others.sort_unstable();
     let schema = Arc::new(Schema::new(vec![
         Field::new("document", DataType::FixedSizeBinary(16), false),
         Field::new("source", DataType::Utf8, false),
@@ -72,12 +165,35 @@ pub fn write(path: &Path, removed: &mut [Removed], sources: &[String]) -> Result
     ]));
     let failed = |e: &dyn std::fmt::Display| Error::Failed(format!("{}: {e}", path.display()));
     let file = fs_err::File::create(path)?;
-    let mut writer =
-        ArrowWriter::try_new(file, Arc::clone(&schema), Some(crate::ledger::properties())).map_err(|e| failed(&e))?;
-    for rows in removed.chunks(GROUP) {
+    let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(crate::ledger::properties()))
+        .map_err(|e| failed(&e))?;
+    let mut rows: Vec<Removed> = Vec::new();
+    let mut flush = |rows: &mut Vec<Removed>| -> Result<()> {
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns(rows, sources)?).map_err(|e| failed(&e))?;
-        writer.write(&batch).map_err(|e| failed(&e))?;
+        rows.clear();
+        writer.write(&batch).and_then(|()| writer.flush()).map_err(|e| failed(&e))
+    };
+    let mut others = others.iter().cloned().peekable();
+    let exact = exact.iter().map(|duplicate| {
+        duplicate.map(|d| Removed { document: d.document, source: d.source, reason: Reason::Exact { kept_in: d.kept_in } })
+    });
+    for duplicate in exact {
+        let duplicate = duplicate?;
+        while let Some(other) = others.next_if(|other| *other < duplicate) {
+            rows.push(other);
+        }
+        rows.push(duplicate);
+        if rows.len() >= GROUP {
+            flush(&mut rows)?;
+        }
     }
+    for other in others {
+        rows.push(other);
+        if rows.len() >= GROUP {
+            flush(&mut rows)?;
+        }
+    }
+    flush(&mut rows)?;
     writer.into_inner().map_err(|e| failed(&e))?.sync_all()?;
     Ok(())
 }

@@ -1,0 +1,10 @@
+//! `syllabus schema`.
+
+use super::args::{Schema, SchemaOf};
+use crate::error::Result;
+
+pub fn run(args: &Schema) -> Result<()> {
+    match args.of {
+        SchemaOf::Curriculum => super::print_json(&crate::curriculum::schema()),
+    }
+}

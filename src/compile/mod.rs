@@ -1,0 +1,344 @@
+//! The whole way of a curriculum: ingest → dedup → settle → mix → emit → ledger → manifest.
+
+mod account;
+mod budget;
+mod finished;
+mod identity;
+pub mod progress;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use num_rational::BigRational;
+use num_traits::One;
+use syllabus_reader::format::digest::to_hex;
+use syllabus_reader::format::manifest::{ExpectResult, FORMAT_VERSION, Manifest, SourceSummary, TokenizerContract};
+
+use crate::curriculum::{Curriculum, Loaded, Resolved};
+use crate::dedup::exact::{self, Ranks};
+use crate::dedup::holdout;
+use crate::dedup::removed::{self, Duplicates, Removed};
+use crate::emit::phase::{self, Emitted, Inputs};
+use crate::emit::validation;
+use crate::error::{Error, Result};
+use crate::ingest::{self, Watch, decode};
+use crate::ledger;
+use crate::mix::Documents;
+use crate::mix::stream::{Draw, SourceStream, StreamError, bits_for};
+use crate::plan::{self, Plan, SourceSize};
+use crate::store::Store;
+use crate::store::documents::{SourceStore, Survivors};
+use crate::tokenize::contract;
+use progress::{Progress, Stage};
+
+/// How to compile; nothing in here but `scale`, `thin` and `phases` changes what comes out.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the dataset goes.
+    pub out: PathBuf,
+    /// Where relative paths of sources start; the curriculum's folder when not given.
+    pub data: Option<PathBuf>,
+    /// The phases to write; all when empty.
+    pub phases: Vec<String>,
+    /// Multiplies budgets and absolute weights.
+    pub scale: BigRational,
+    /// Keeps only documents whose key falls under this share.
+    pub thin: Option<BigRational>,
+    /// Ceiling of memory in bytes.
+    pub memory: u64,
+    /// Threads.
+    pub threads: usize,
+    /// The work folder; `OUT/.work` when not given.
+    pub work: Option<PathBuf>,
+}
+
+/// What a compile did.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The dataset's manifest.
+    pub manifest: Manifest,
+    /// The dataset was there already, and was only checked.
+    pub reused: bool,
+}
+
+/// Compiles a curriculum. A finished dataset of the same request is checked, not made again.
+///
+/// # Errors
+/// All that the curriculum, the sources, the disk and the budgets can have wrong, at the earliest gate that can know.
+pub fn compile(loaded: &Loaded, options: &Options, watch: &Watch, progress: &dyn Progress) -> Result<Outcome> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads)
+        .build()
+        .map_err(|e| Error::Failed(format!("cannot start {} threads: {e}", options.threads)))?;
+    let resolved = loaded.resolve(options.data.as_deref())?;
+    pool.install(|| run(&resolved, options, watch, progress))
+}
+
+fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Progress) -> Result<Outcome> {
+    let curriculum = &resolved.curriculum;
+    let chosen = chosen_phases(curriculum, &options.phases)?;
+    curriculum.warnings.iter().for_each(|warning| progress.warn(warning));
+    progress.begin(Stage::Tokenizer, None);
+    let mut tokenizer = contract::load(&resolved.tokenizer, &curriculum.tokenizer)?;
+    tokenizer.judge(&samples(resolved)?)?;
+    tokenizer.release_reference();
+    tokenizer.warnings.iter().for_each(|warning| progress.warn(warning));
+    let contract = tokenizer.contract.clone();
+    let memory = budget::split(options, budget::resident())?;
+    progress.end();
+
+    let identity = identity::identity(resolved, &contract, options.thin.as_ref())?;
+    let request = identity::request(&identity, resolved, options, &chosen);
+    let work = options.work.clone().unwrap_or_else(|| options.out.join(".work"));
+    fs_err::create_dir_all(&options.out)?;
+    fs_err::create_dir_all(&work)?;
+    let (store, reuse) = Store::open(&work, contract.dtype, &identity)?;
+    reuse.dropped.iter().for_each(|line| progress.note(&format!("stored work is not reused for {line}")));
+    if let Some(manifest) = finished::check(&options.out, &work, &request, progress)? {
+        return Ok(Outcome { manifest, reused: true });
+    }
+
+    let ingest_options = ingest::Options {
+        threads: options.threads,
+        batch_bytes: memory.batch_bytes,
+        segment_bytes: memory.segment_bytes,
+        thin: options.thin.clone(),
+    };
+    progress.begin(Stage::Ingest, None);
+    ingest::ingest(resolved, &*tokenizer.tokenizer, &contract, &store, &ingest_options, watch, &|units| {
+        progress.ingest(
+            watch.units.load(Ordering::Relaxed),
+            units,
+            watch.documents.load(Ordering::Relaxed),
+            watch.bytes.load(Ordering::Relaxed),
+        );
+    })?;
+    progress.end();
+
+    let width = contract.dtype.width();
+    let names: Vec<String> = curriculum.sources.iter().map(|s| s.name.clone()).collect();
+    let read: Vec<SourceSize> = names
+        .iter()
+        .map(|name| store.tokenized(name))
+        .map(|totals| SourceSize::counted(totals.tokens, totals.documents))
+        .collect();
+    // Removals are not known yet: what falls short even without them is refused here.
+    plan::feasible::gate(curriculum, &plan::draft(curriculum, &read, &options.scale, width)?)?;
+
+    progress.begin(Stage::Dedup, None);
+    let stores = names.iter().map(|name| store.source(name)).collect::<Result<Vec<SourceStore>>>()?;
+    let scratch = work.join("scratch");
+    fs_err::create_dir_all(&scratch)?;
+    let duplicates = if curriculum.dedup.exact {
+        exact::remove(&stores, &Ranks::new(&curriculum.sources), options.threads, &scratch)?
+    } else {
+        Duplicates::default()
+    };
+    let mut others: Vec<Removed> = Vec::new();
+    if let Some(set) = &curriculum.holdout {
+        stores.iter().try_for_each(|store| holdout::hold_out(store, set))?;
+    }
+    progress.end();
+
+    progress.begin(Stage::Settle, None);
+    let survivors =
+        stores.iter().map(|store| Survivors::count(store, bits_for)).collect::<Result<Vec<Survivors<'_>>>>()?;
+    let sizes: Vec<SourceSize> =
+        survivors.iter().map(|s| SourceSize::counted(s.totals().tokens, s.totals().documents)).collect();
+    let plan = exact_plan(curriculum, &sizes, options, width)?;
+    plan.warnings.iter().for_each(|warning| progress.warn(warning));
+    let streams = streams(curriculum, &plan, &survivors)?;
+    progress.end();
+
+    finished::begin(&options.out, &work)?;
+    let inputs = Inputs { curriculum, contract: &contract, stores: &stores, streams: &streams };
+    let windows: u64 = chosen.iter().map(|&p| plan.phases[p].windows).sum();
+    progress.begin(Stage::Emit, Some(windows));
+    let mut max_token_id = 0;
+    let mut validation_sets = Vec::new();
+    if let Some(set) = &curriculum.holdout {
+        for source in 0..stores.len() {
+            if let Some((summary, max_id)) = validation::emit(&options.out, curriculum, set, source, &stores, &contract)? {
+                max_token_id = max_token_id.max(max_id);
+                validation_sets.push(summary);
+            }
+        }
+    }
+    let mut phases = Vec::new();
+    let mut emitted: Vec<(usize, Emitted)> = Vec::new();
+    for &number in &chosen {
+        let (summary, counts) =
+            phase::emit(&options.out, &inputs, number, &plan.phases[number], watch, &|windows| progress.advance(windows))?;
+        max_token_id = max_token_id.max(counts.max_id);
+        phases.push(summary);
+        emitted.push((number, counts));
+    }
+    progress.end();
+
+    progress.begin(Stage::Ledger, None);
+    let rows = account::rows(curriculum, &store, &stores, &survivors, &streams, &plan, &emitted)?;
+    let stored = account::stored_windows(&phases);
+    if let Some(imbalance) = ledger::balance(&rows, &stored).first() {
+        return Err(Error::Failed(format!("the ledger does not balance (a defect of Syllabus): {imbalance}")));
+    }
+    ledger::write(&options.out.join("ledger.parquet"), &rows)?;
+    removed::write(&options.out.join("removed.parquet"), &duplicates, &mut others, &names)?;
+    duplicates.discard()?;
+    let expect = judge_expectations(curriculum, &plan, &chosen, &phases);
+    let mut manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        name: curriculum.name.clone(),
+        dataset_digest: String::new(),
+        curriculum: resolved.text.clone(),
+        seed: curriculum.seed,
+        scale: options.scale.to_string(),
+        thin: options.thin.clone().unwrap_or_else(BigRational::one).to_string(),
+        tokenizer: TokenizerContract {
+            name: contract.name.clone(),
+            digest: to_hex(&contract.digest),
+            vocab_size: contract.vocab_size,
+            bos_id: contract.bos_id,
+            eos_id: contract.eos_id,
+            pad_id: contract.pad_id,
+            backend: contract.backend.clone(),
+        },
+        token_dtype: contract.dtype,
+        max_token_id,
+        sources: curriculum
+            .sources
+            .iter()
+            .zip(&survivors)
+            .map(|(source, survivors)| SourceSummary {
+                name: source.name.clone(),
+                group: source.group.clone(),
+                documents: survivors.totals().documents,
+                tokens: survivors.totals().tokens,
+                bytes: survivors.totals().bytes,
+            })
+            .collect(),
+        phases,
+        validation: validation_sets,
+        ledger: account::totals(&rows),
+        expect,
+    };
+    manifest.dataset_digest = to_hex(&manifest.recompute_digest()?);
+    manifest.write(&options.out)?;
+    finished::end(&work, &request)?;
+    progress.end();
+    Ok(Outcome { manifest, reused: false })
+}
+
+/// Indices of the phases to write, in training order.
+fn chosen_phases(curriculum: &Curriculum, names: &[String]) -> Result<Vec<usize>> {
+    if names.is_empty() {
+        return Ok((0..curriculum.phases.len()).collect());
+    }
+    let mut chosen = Vec::new();
+    for name in names {
+        let Some(number) = curriculum.phases.iter().position(|phase| phase.name == *name) else {
+            let known: Vec<String> = curriculum.phases.iter().map(|phase| format!("`{}`", phase.name)).collect();
+            let summary = format!("--phase {name}: no such phase; the curriculum has {}", known.join(", "));
+            return Err(Error::Curriculum { rendered: String::new(), summary });
+        };
+        chosen.push(number);
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    Ok(chosen)
+}
+
+/// Texts for the contract's judge: the first of a few files of every source, the smallest keys of those.
+fn samples(resolved: &Resolved) -> Result<Vec<(String, String)>> {
+    const FILES: usize = 4;
+    const TEXTS: usize = 32;
+    const KEPT: usize = 16;
+    let mut samples = Vec::new();
+    for (source, files) in resolved.curriculum.sources.iter().zip(&resolved.files) {
+        let spec = decode::ReadSpec {
+            text: source.text.clone(),
+            filter: source.filter.clone(),
+            batch_bytes: 256 << 10,
+            max_document_bytes: source.max_document_bytes,
+        };
+        let mut texts = Vec::new();
+        for file in files.iter().step_by(files.len().div_ceil(FILES)) {
+            texts.extend(decode::texts(file, &spec, TEXTS, 1 << 20)?);
+        }
+        texts.sort_by_cached_key(|text| ingest::key(text));
+        texts.truncate(KEPT);
+        samples.extend(texts.into_iter().map(|text| (source.name.clone(), text)));
+    }
+    Ok(samples)
+}
+
+/// The plan on counted sizes, with every count of windows exact.
+fn exact_plan(curriculum: &Curriculum, sizes: &[SourceSize], options: &Options, width: usize) -> Result<Plan> {
+    let plan = plan::plan(curriculum, sizes, &options.scale, width)?;
+    if plan.phases.iter().all(|phase| phase.exact) {
+        return Ok(plan);
+    }
+    let walked = plan::simulate::simulate(&plan, options.threads)?;
+    let plan = plan::simulate::settled(curriculum, &plan, &walked)?;
+    plan::feasible::gate(curriculum, &plan)?;
+    plan::expect::gate(curriculum, &plan)?;
+    Ok(plan)
+}
+
+/// Each source's stream of windows: the last gate, exact to the window.
+fn streams<'a>(curriculum: &Curriculum, plan: &Plan, survivors: &'a [Survivors<'a>]) -> Result<Vec<SourceStream<'a>>> {
+    let mut streams = Vec::new();
+    for (s, source) in survivors.iter().enumerate() {
+        let draws: Vec<Draw> = plan
+            .phases
+            .iter()
+            .map(|phase| Draw {
+                windows: phase.source_windows[s],
+                window_tokens: phase.window_tokens,
+                packing: phase.packing,
+            })
+            .collect();
+        let max_epochs = plan.sources[s].max_epochs.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        let documents: &dyn Documents = source;
+        let stream = SourceStream::new(documents, curriculum.seed, &plan.sources[s].name, max_epochs, &draws);
+        streams.push(stream.map_err(|error| match error {
+            StreamError::Exhausted { .. } => plan::feasible::exhausted(curriculum, plan, s, &error),
+            StreamError::Failed(error) => error,
+        })?);
+    }
+    Ok(streams)
+}
+
+/// The `expect` lines of the phases that were written, on the windows that were written.
+fn judge_expectations(
+    curriculum: &Curriculum,
+    plan: &Plan,
+    chosen: &[usize],
+    phases: &[syllabus_reader::format::manifest::PhaseSummary],
+) -> Vec<ExpectResult> {
+    let unique: Vec<u64> = plan.sources.iter().map(|source| source.size.tokens).collect();
+    let mut results = Vec::new();
+    for (&number, written) in chosen.iter().zip(phases) {
+        let windows: Vec<u64> = curriculum
+            .sources
+            .iter()
+            .map(|source| written.sources.iter().find(|s| s.name == source.name).map_or(0, |s| s.windows))
+            .collect();
+        for expect in &curriculum.phases[number].expect {
+            let stored = &plan.phases[number].stored;
+            let judged = plan::expect::judge(expect, written.window_tokens, &windows, stored, &unique);
+            results.push(ExpectResult {
+                phase: written.name.clone(),
+                text: expect.text.clone(),
+                value: judged.value_f64(),
+                holds: judged.holds,
+            });
+        }
+    }
+    results
+}
+
+/// The work folder of a dataset.
+#[must_use]
+pub fn work_folder(out: &Path) -> PathBuf {
+    out.join(".work")
+}

@@ -1,0 +1,176 @@
+//! One phase to its shards.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use syllabus_reader::format::manifest::{PhaseSource, PhaseSummary, Shard};
+
+use super::fill::{fill, in_order, task_windows};
+use super::shard::{Filled, ShardWriter};
+use super::validation::digest;
+use crate::curriculum::Curriculum;
+use crate::error::Result;
+use crate::ingest::Watch;
+use crate::mix::interleave::Interleave;
+use crate::mix::labels;
+use crate::mix::stream::SourceStream;
+use crate::plan::PhasePlan;
+use crate::store::documents::SourceStore;
+use crate::tokenize::Contract;
+
+/// What emitting needs from all stages before it.
+pub struct Inputs<'a> {
+    /// The curriculum.
+    pub curriculum: &'a Curriculum,
+    /// The tokenizer's contract.
+    pub contract: &'a Contract,
+    /// Each source's segments.
+    pub stores: &'a [SourceStore],
+    /// Each source's stream of windows.
+    pub streams: &'a [SourceStream<'a>],
+}
+
+/// What was written of a phase, counted from the windows themselves.
+#[derive(Debug, Default)]
+pub struct Emitted {
+    /// Tokens of each source in each of its epochs.
+    pub tokens: BTreeMap<(usize, u32), u64>,
+    /// Padding in each source's windows.
+    pub padding: BTreeMap<usize, u64>,
+    /// Largest token id.
+    pub max_id: u32,
+}
+
+impl Emitted {
+    fn count(&mut self, filled: &Filled) {
+        self.max_id = self.max_id.max(filled.max_id);
+        let mut first = 0;
+        for &(source, padding, end) in &filled.rows {
+            let source = source as usize;
+            for fragment in filled.fragments.get(first..end).unwrap_or_default() {
+                *self.tokens.entry((source, fragment.epoch)).or_default() += u64::from(fragment.length);
+            }
+            if padding > 0 {
+                *self.padding.entry(source).or_default() += u64::from(padding);
+            }
+            first = end;
+        }
+    }
+}
+
+/// Writes a phase's shards. `number` is the phase's place in the curriculum; `tick` is told of windows written.
+pub fn emit(
+    out: &Path,
+    inputs: &Inputs<'_>,
+    number: usize,
+    plan: &PhasePlan,
+    watch: &Watch,
+    tick: &(dyn Fn(u64) + Sync),
+) -> Result<(PhaseSummary, Emitted)> {
+    fs_err::create_dir_all(out.join(&plan.name))?;
+    let names: Vec<String> = inputs.curriculum.sources.iter().map(|s| s.name.clone()).collect();
+    let mut order = Order::new(inputs, plan)?;
+    let mut emitted = Emitted::default();
+    let mut shards: Vec<Shard> = Vec::new();
+    let mut left = plan.windows;
+    while left > 0 {
+        let mut writer = ShardWriter::create(out, &plan.name, shards.len(), inputs.contract.dtype, &names)?;
+        let mut in_shard = left.min(plan.shard_windows);
+        left -= in_shard;
+        while in_shard > 0 {
+            watch.check()?;
+            let stretch = order.next_stretch(in_shard)?;
+            in_shard -= stretch.len() as u64;
+            write(inputs, number, plan, &stretch, |filled| {
+                emitted.count(&filled);
+                tick(filled.rows.len() as u64);
+                writer.push(&filled)
+            })?;
+        }
+        shards.push(writer.finish()?);
+    }
+    let sources = names
+        .iter()
+        .zip(&order.counts)
+        .filter(|(_, windows)| **windows > 0)
+        .map(|(name, windows)| PhaseSource { name: name.clone(), windows: *windows })
+        .collect();
+    let summary = PhaseSummary {
+        digest: digest(&plan.name, plan.sequence_length, plan.window_tokens, &shards)?,
+        name: plan.name.clone(),
+        sequence_length: plan.sequence_length,
+        window_tokens: plan.window_tokens,
+        windows: plan.windows,
+        tokens: plan.windows * u64::from(plan.sequence_length),
+        sources,
+        shards,
+    };
+    Ok((summary, emitted))
+}
+
+fn write(
+    inputs: &Inputs<'_>,
+    number: usize,
+    plan: &PhasePlan,
+    stretch: &[(usize, u64)],
+    push: impl FnMut(Filled) -> Result<()> + Send,
+) -> Result<()> {
+    let task = task_windows(plan.window_tokens, inputs.contract);
+    in_order(
+        stretch.len().div_ceil(task),
+        |t| {
+            let windows = t * task..stretch.len().min((t + 1) * task);
+            fill(windows, plan.window_tokens, inputs.contract, inputs.stores, |i, pieces| {
+                let (source, k) = stretch[i];
+                Ok((source, inputs.streams[source].window(number, k, pieces)?))
+            })
+        },
+        push,
+    )
+}
+
+/// The order of a phase's windows: which source's how-manieth window stands at each position.
+struct Order<'a> {
+    interleave: Interleave,
+    seed: u64,
+    phase: &'a str,
+    block: u64,
+    owners: Vec<u16>,
+    /// Windows handed out so far, by source.
+    counts: Vec<u64>,
+}
+
+/// Windows whose order is worked out at a time: whole blocks.
+const STRETCH: u64 = 256 * 64;
+
+impl<'a> Order<'a> {
+    fn new(inputs: &Inputs<'_>, plan: &'a PhasePlan) -> Result<Self> {
+        Ok(Self {
+            interleave: Interleave::new(&plan.shares, plan.windows)?,
+            seed: inputs.curriculum.seed,
+            phase: &plan.name,
+            block: 0,
+            owners: Vec::new(),
+            counts: vec![0; plan.shares.len()],
+        })
+    }
+
+    /// The next windows, up to `most` (whole blocks but for the phase's last).
+    fn next_stretch(&mut self, most: u64) -> Result<Vec<(usize, u64)>> {
+        let mut stretch = Vec::new();
+        while (stretch.len() as u64) < most.min(STRETCH) {
+            self.interleave.next_block(&mut self.owners);
+            if self.owners.is_empty() {
+                break;
+            }
+            labels::permute(self.seed, self.phase, self.block, &mut self.owners);
+            self.block += 1;
+            for &owner in &self.owners {
+                let count = &mut self.counts[usize::from(owner)];
+                stretch.push((usize::from(owner), *count));
+                *count += 1;
+            }
+        }
+        Ok(stretch)
+    }
+}

@@ -1,0 +1,133 @@
+//! One shard: `.bin`, `.idx` and `.arrow`, hashed as they are written and committed by rename.
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use syllabus_reader::format::digest::to_hex;
+use syllabus_reader::format::manifest::Shard;
+use syllabus_reader::format::windows::WindowsWriter;
+use syllabus_reader::format::{Fragment, TokenDtype, idx};
+
+use crate::error::{Error, Result};
+use crate::files::{self, NewFile};
+
+/// Whole windows, filled in memory and ready to be written.
+#[derive(Debug, Default)]
+pub struct Filled {
+    /// Their tokens as they lie on disk.
+    pub bytes: Vec<u8>,
+    /// One per window: source, padding, and the end of its fragments in `fragments`.
+    pub rows: Vec<(u32, u32, usize)>,
+    /// The fragments of all windows, window after window.
+    pub fragments: Vec<Fragment>,
+    /// Largest token id.
+    pub max_id: u32,
+}
+
+/// A shard that is being written.
+pub struct ShardWriter {
+    name: String,
+    folder: std::path::PathBuf,
+    dtype: TokenDtype,
+    bin: BufWriter<NewFile>,
+    hash: blake3::Hasher,
+    windows: WindowsWriter<BufWriter<NewFile>>,
+    /// Lengths of the Megatron index's sequences.
+    lengths: Vec<u32>,
+    count: u64,
+    size: u64,
+}
+
+impl ShardWriter {
+    /// Begins `FOLDER/NUMBER.bin` and the files beside it; `folder` is relative to `out`.
+    pub fn create(out: &Path, folder: &str, number: usize, dtype: TokenDtype, sources: &[String]) -> Result<Self> {
+        let name = format!("{folder}/{number:05}.bin");
+        let path = out.join(&name);
+        let windows = BufWriter::with_capacity(1 << 18, NewFile::create(&path.with_extension("arrow"))?);
+        Ok(Self {
+            bin: BufWriter::with_capacity(1 << 20, NewFile::create(&path)?),
+            name,
+            folder: out.to_owned(),
+            dtype,
+            hash: blake3::Hasher::new(),
+            windows: WindowsWriter::new(windows, sources)?,
+            lengths: Vec::new(),
+            count: 0,
+            size: 0,
+        })
+    }
+
+    /// Appends windows.
+    pub fn push(&mut self, filled: &Filled) -> Result<()> {
+        self.hash.update(&filled.bytes);
+        self.bin.write_all(&filled.bytes)?;
+        self.size += filled.bytes.len() as u64;
+        let mut first = 0;
+        for &(source, padding, end) in &filled.rows {
+            let fragments = filled.fragments.get(first..end).unwrap_or_default();
+            self.windows.push(source, padding, fragments)?;
+            self.lengths.extend(fragments.iter().map(|f| f.length));
+            self.lengths.extend((padding > 0).then_some(padding));
+            first = end;
+        }
+        self.count += filled.rows.len() as u64;
+        Ok(())
+    }
+
+    /// Commits the three files.
+    pub fn finish(self) -> Result<Shard> {
+        let unwrap = |out: BufWriter<NewFile>| out.into_inner().map_err(std::io::IntoInnerError::into_error);
+        let index = idx::encode(self.dtype, &self.lengths)?;
+        let (windows, rows) = self.windows.finish()?;
+        unwrap(windows)?.commit()?;
+        files::write_whole(&self.folder.join(&self.name).with_extension("idx"), &index)?;
+        unwrap(self.bin)?.commit()?;
+        Ok(Shard {
+            file: self.name,
+            windows: self.count,
+            bytes: self.size,
+            digest: self.hash.finalize().to_hex().to_string(),
+            index_digest: blake3::hash(&index).to_hex().to_string(),
+            windows_digest: to_hex(&rows),
+        })
+    }
+}
+
+/// The largest token id among bytes as they lie on disk.
+#[must_use]
+pub fn largest_id(bytes: &[u8], dtype: TokenDtype) -> u32 {
+    match dtype {
+        TokenDtype::U16 => {
+            let ids = bytes.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b));
+            u32::from(ids.fold(0, u16::max))
+        }
+        TokenDtype::U32 => bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).fold(0, u32::max),
+    }
+}
+
+/// Fills `bytes` with a token.
+pub fn fill_with(bytes: &mut [u8], id: u32, dtype: TokenDtype) -> Result<()> {
+    match dtype {
+        TokenDtype::U16 => {
+            let id = u16::try_from(id).map_err(|_| Error::Failed(format!("padding id {id} does not fit 16 bits")))?;
+            bytes.as_chunks_mut::<2>().0.fill(id.to_le_bytes());
+        }
+        TokenDtype::U32 => bytes.as_chunks_mut::<4>().0.fill(id.to_le_bytes()),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_on_disk() {
+        assert_eq!(largest_id(&[1, 0, 0, 2, 255, 1], TokenDtype::U16), 512);
+        assert_eq!(largest_id(&[1, 0, 0, 2, 0, 1, 0, 0], TokenDtype::U32), 0x0200_0001);
+        let mut bytes = [9; 4];
+        fill_with(&mut bytes, 0x0201, TokenDtype::U16).unwrap();
+        assert_eq!(bytes, [1, 2, 1, 2]);
+        assert!(fill_with(&mut bytes, 70_000, TokenDtype::U16).is_err());
+    }
+}

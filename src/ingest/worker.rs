@@ -1,0 +1,188 @@
+//! One worker: draws batches, judges rows, gathers documents, commits segments with the rows they cover.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::decode::{Batch, Row};
+use super::judge::{Thin, Verdict, judge};
+use super::{Shared, Slot, State};
+use crate::curriculum::checked::OnBadRow;
+use crate::error::{Error, Result};
+use crate::store::journal::{Counts, Extent};
+use crate::store::segment::Builder;
+use crate::tokenize::{Encoder, Tokenizer};
+
+pub(super) struct Worker<'a> {
+    shared: &'a Shared<'a>,
+    encoder: Box<dyn Encoder + Send + 'a>,
+    thin: Thin,
+    /// The source that the builder gathers for.
+    source: usize,
+    builder: Builder,
+    extents: Vec<Extent>,
+    counts: Counts,
+    ids: Vec<u32>,
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(shared: &'a Shared<'a>, tokenizer: &'a dyn Tokenizer) -> Result<Self> {
+        Ok(Self {
+            shared,
+            encoder: tokenizer.encoder(),
+            thin: Thin::new(shared.options.thin.as_ref()),
+            source: 0,
+            builder: Builder::new(shared.contract.dtype, shared.options.segment_bytes),
+            extents: Vec::new(),
+            counts: Counts::default(),
+            ids: Vec::new(),
+        })
+    }
+
+    /// Works until nothing is left to draw.
+    pub(super) fn run(mut self) -> Result<()> {
+        let shared = self.shared;
+        loop {
+            let next = shared.next.fetch_add(1, Ordering::Relaxed);
+            let Some(slot) = usize::try_from(next).ok().and_then(|next| shared.slots.get(next)) else { break };
+            self.drain(slot)?;
+        }
+        // Nothing unopened is left: help those who are not done yet.
+        for slot in &shared.slots {
+            self.drain(slot)?;
+        }
+        self.flush()
+    }
+
+    fn drain(&mut self, slot: &Arc<Slot>) -> Result<()> {
+        let watch = self.shared.watch;
+        while !watch.stop.load(Ordering::Relaxed) {
+            let Some(batch) = self.draw(slot)? else { return Ok(()) };
+            if slot.source != self.source {
+                self.flush()?;
+                self.source = slot.source;
+            }
+            self.take(slot, &batch)?;
+        }
+        Ok(())
+    }
+
+    /// The unit's next batch: the only part under its lock.
+    fn draw(&self, slot: &Slot) -> Result<Option<Batch>> {
+        let mut state = slot.reader();
+        if matches!(*state, State::Unopened) {
+            *state = State::Open(slot.unit.open(&self.shared.specs[slot.source])?);
+        }
+        let State::Open(reader) = &mut *state else { return Ok(None) };
+        let batch = reader.next_batch()?;
+        if batch.is_none() {
+            *state = State::Done;
+            self.shared.watch.units.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(batch)
+    }
+
+    fn take(&mut self, slot: &Slot, batch: &Batch) -> Result<()> {
+        let shared = self.shared;
+        let covered = &shared.covered[slot.source][slot.file];
+        let file =
+            u32::try_from(slot.file).map_err(|_| Error::Failed("more than 2^32 files in a source".to_owned()))?;
+        let path = &shared.resolved.files[slot.source][slot.file].path;
+        batch.visit(&mut |number, row| {
+            if is_covered(covered, number) {
+                return Ok(());
+            }
+            self.row(number, row).map_err(|error| match error {
+                // The tokenizer knows what is wrong, this place knows where.
+                Error::Failed(message) => Error::Source { file: path.clone(), place: format!("row {number}"), message },
+                error => error,
+            })?;
+            match self.extents.last_mut() {
+                Some(last) if last.file == file && last.first + last.rows == number => last.rows += 1,
+                _ => self.extents.push(Extent { file, first: number, rows: 1 }),
+            }
+            Ok(())
+        })
+    }
+
+    /// Judges one row. It is not yet in the extents: a segment written on its account does not cover it.
+    fn row(&mut self, _number: u64, row: Row<'_>) -> Result<()> {
+        let source = &self.shared.resolved.curriculum.sources[self.source];
+        let text = match row {
+            Row::Excluded => {
+                self.counts.read += 1;
+                self.counts.filtered.entry("where".to_owned()).or_default().0 += 1;
+                return Ok(());
+            }
+            Row::Bad(why) => {
+                if source.on_bad_row == OnBadRow::Error {
+                    return Err(Error::Failed(format!(
+                        "{why} (source `{}`; to count such rows and go on, give it `on_bad_row: count`)",
+                        source.name
+                    )));
+                }
+                self.counts.read += 1;
+                self.counts.bad += 1;
+                return Ok(());
+            }
+            Row::Text(text) => text,
+        };
+        let bytes = text.len() as u64;
+        match judge(&text, &source.rules, self.thin) {
+            Verdict::Empty => self.counts.empty += 1,
+            Verdict::Filtered(rule) => {
+                let sum = self.counts.filtered.entry(rule.to_owned()).or_default();
+                sum.0 += 1;
+                sum.1 += bytes;
+            }
+            Verdict::Document(key) => {
+                self.ids.clear();
+                let contract = self.shared.contract;
+                self.ids.extend(contract.bos_id);
+                self.encoder.encode(&text, &mut self.ids)?;
+                self.ids.extend(contract.eos_id);
+                if let Some(id) = self.ids.iter().find(|id| **id >= contract.vocab_size) {
+                    return Err(Error::Failed(format!("token id {id} is not below {}", contract.vocab_size)));
+                }
+                if self.builder.is_full(self.ids.len()) {
+                    self.flush()?;
+                }
+                self.builder.push(key, &self.ids, text.len())?;
+                self.counts.tokenized.documents += 1;
+                self.counts.tokenized.tokens += self.ids.len() as u64;
+                self.counts.tokenized.bytes += bytes;
+                self.shared.watch.documents.fetch_add(1, Ordering::Relaxed);
+                self.shared.watch.bytes.fetch_add(bytes, Ordering::Relaxed);
+            }
+        }
+        self.counts.read += 1;
+        self.counts.bytes += bytes;
+        Ok(())
+    }
+
+    /// Commits what was gathered.
+    fn flush(&mut self) -> Result<()> {
+        if self.extents.is_empty() {
+            return Ok(());
+        }
+        let name = &self.shared.resolved.curriculum.sources[self.source].name;
+        let (extents, counts) = (std::mem::take(&mut self.extents), std::mem::take(&mut self.counts));
+        self.shared.store.commit(name, &mut self.builder, extents, counts)
+    }
+}
+
+fn is_covered(covered: &[(u64, u64)], row: u64) -> bool {
+    let after = covered.partition_point(|(first, _)| *first <= row);
+    after > 0 && row < covered[after - 1].1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_covered;
+
+    #[test]
+    fn covered_rows() {
+        let covered = [(2, 4), (7, 8)];
+        let rows: Vec<u64> = (0..10).filter(|row| is_covered(&covered, *row)).collect();
+        assert_eq!(rows, [2, 3, 7]);
+    }
+}
