@@ -3,7 +3,8 @@
 use crate::harness;
 use crate::rows;
 
-const SOURCES: [&str; 7] = ["web", "github", "sql", "books", "stem", "dialog", "notes"];
+/// Sources in the order in which the demo declares them.
+pub const SOURCES: [&str; 7] = ["web", "github", "sql", "books", "stem", "dialog", "notes"];
 
 /// A row's document as the demo's curriculum puts it together.
 pub fn document(source: &str, row: &rows::Row) -> String {

@@ -122,6 +122,48 @@ impl Place {
     }
 }
 
+/// A curriculum of one source, `s`, whose files match `files`; `source` and `more` are further lines of YAML.
+pub fn small(files: &str, source: &str, tokens: &str) -> String {
+    let tokenizer = fixtures().join("tokenizers/byte-level/tokenizer.json");
+    format!(
+        "syllabus: 1
+name: small
+tokenizer: {{file: {}, eos: \"<|endoftext|>\"}}
+sequence_length: 64
+on_exhausted: repeat
+sources:
+  s: {{files: \"{files}\"{source}}}
+phases:
+  - {{name: only, tokens: {tokens}, mix: {{s: 100%}}}}
+",
+        tokenizer.display()
+    )
+}
+
+/// The files that make a dataset: all but the work folder.
+pub fn dataset_files(folder: &Path) -> Vec<PathBuf> {
+    files(folder).into_iter().filter(|path| !path.starts_with(".work")).collect()
+}
+
+/// Fails the test unless both folders hold the same dataset, byte for byte; of the manifests, `curriculum` may differ.
+#[track_caller]
+pub fn assert_same_dataset(one: &Path, other: &Path) {
+    assert_eq!(dataset_files(one), dataset_files(other), "the datasets have different files");
+    for file in dataset_files(one) {
+        let (mut left, mut right) = (fs_err::read(one.join(&file)).unwrap(), fs_err::read(other.join(&file)).unwrap());
+        if file.ends_with("manifest.json") {
+            for bytes in [&mut left, &mut right] {
+                let mut manifest: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+                manifest["curriculum"] = serde_json::Value::Null;
+                *bytes = serde_json::to_vec_pretty(&manifest).unwrap();
+            }
+            assert_eq!(String::from_utf8(left).unwrap(), String::from_utf8(right).unwrap());
+        } else {
+            assert!(left == right, "{} differs", file.display());
+        }
+    }
+}
+
 /// The demo's curriculum with its files in `data` (absolute, or relative to the curriculum).
 pub fn demo(data: &str) -> String {
     let text = fs_err::read_to_string(root().join("curricula/demo.yaml")).unwrap();

@@ -2,6 +2,15 @@
 //!
 //! One binary holds them all, so that the compiler and what it stands on are linked once.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
+
 mod fixtures;
 mod harness;
+mod hostile;
+mod ledger;
+mod output;
+mod phases;
+mod purity;
+mod python;
+mod readback;
 mod rows;

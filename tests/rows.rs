@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::datatypes::{
+    DataType, Float32Type, Float64Type, Int8Type, Int32Type, Int64Type, UInt16Type, UInt32Type, UInt64Type,
+};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::WriterProperties;
@@ -30,7 +32,26 @@ fn value(array: &ArrayRef, row: usize) -> Value {
         DataType::LargeUtf8 => array.as_string::<i64>().value(row).into(),
         DataType::Int64 => array.as_primitive::<Int64Type>().value(row).into(),
         DataType::Float64 => array.as_primitive::<Float64Type>().value(row).into(),
-        other => panic!("the fixtures have no {other}"),
+        DataType::Utf8View => array.as_string_view().value(row).into(),
+        DataType::Int32 => array.as_primitive::<Int32Type>().value(row).into(),
+        DataType::UInt32 => array.as_primitive::<UInt32Type>().value(row).into(),
+        DataType::UInt64 => array.as_primitive::<UInt64Type>().value(row).into(),
+        DataType::Float32 => array.as_primitive::<Float32Type>().value(row).into(),
+        DataType::FixedSizeBinary(_) => {
+            let bytes = array.as_fixed_size_binary().value(row);
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+        }
+        DataType::Dictionary(keys, _) => {
+            let at = match **keys {
+                DataType::Int8 => i64::from(array.as_dictionary::<Int8Type>().keys().value(row)),
+                DataType::Int32 => i64::from(array.as_dictionary::<Int32Type>().keys().value(row)),
+                DataType::UInt16 => i64::from(array.as_dictionary::<UInt16Type>().keys().value(row)),
+                DataType::UInt32 => i64::from(array.as_dictionary::<UInt32Type>().keys().value(row)),
+                ref other => panic!("a dictionary by {other}"),
+            };
+            value(array.as_any_dictionary().values(), usize::try_from(at).unwrap())
+        }
+        other => panic!("no test knows {other}"),
     }
 }
 
@@ -81,6 +102,11 @@ pub fn read(path: &Path) -> Vec<Row> {
         other => panic!("the fixtures have no .{other}"),
     }
     rows
+}
+
+/// The whole number in a column; none where it is null.
+pub fn number(row: &Row, column: &str) -> Option<u64> {
+    row.get(column).and_then(Value::as_u64)
 }
 
 /// The rows of a source of the fixtures, in the order of its files.

@@ -1,8 +1,9 @@
 //! Chores of the repository: `cargo xtask COMMAND`.
 
-#![expect(clippy::print_stdout, reason = "a command line tool talks")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks")]
 
 mod fixtures;
+mod testing;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Install what testing needs (a virtual environment of Python under target/) and run all tests
+    Test {
+        /// Names of tests, or other arguments for the test runner
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        filter: Vec<String>,
+    },
     /// Write the small corpora and tokenizers in fixtures/
     Fixtures {
         /// Only say whether they are current
@@ -35,6 +42,7 @@ fn root() -> Result<PathBuf> {
 fn main() -> Result<()> {
     let root = root()?;
     match Arguments::parse().command {
+        Command::Test { filter } => testing::run(&root, &filter),
         Command::Fixtures { check } => fixtures::run(&root, check),
     }
 }

@@ -1,0 +1,73 @@
+//! `cargo xtask test`: installs what testing needs, then runs every test.
+//!
+//! All of it uses the `dev` profile, which optimises the dependencies, so that they are built once.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// Cargo, as it started this program.
+pub fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Where build output goes.
+pub fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |path| root.join(path))
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    let line = format!("{command:?}").replace('"', "");
+    eprintln!("xtask: {line}");
+    let status = command.status().with_context(|| format!("cannot start {line}"))?;
+    if !status.success() {
+        bail!("{line}: {status}");
+    }
+    Ok(())
+}
+
+fn starts(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// A virtual environment of Python with what `tests/python/requirements.txt` asks for; its interpreter.
+fn python(root: &Path) -> Result<PathBuf> {
+    let folder = target(root).join("xtask").join("python");
+    let interpreter = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    let requirements = root.join("tests/python/requirements.txt");
+    let wanted = fs_err::read_to_string(&requirements)?;
+    let stamp = folder.join("installed.txt");
+    if fs_err::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(interpreter);
+    }
+    let system = ["python3", "python"]
+        .into_iter()
+        .find(|name| starts(Command::new(name).arg("--version")))
+        .context("testing needs Python 3 on the PATH")?;
+    succeed(Command::new(system).args(["-m", "venv", "--clear"]).arg(&folder))
+        .context("cannot make a virtual environment; on Debian and Ubuntu, install python3-venv")?;
+    succeed(Command::new(&interpreter).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements))?;
+    fs_err::write(stamp, wanted)?;
+    Ok(interpreter)
+}
+
+/// Runs all tests; `filter` goes to the test runner.
+pub fn run(root: &Path, filter: &[String]) -> Result<()> {
+    let python = python(root)?;
+    let nextest = starts(Command::new(cargo()).args(["nextest", "--version"]).current_dir(root));
+    let test = |arguments: &[&str]| {
+        let mut command = Command::new(cargo());
+        command.args(arguments).current_dir(root).env("SYLLABUS_PYTHON", &python);
+        command
+    };
+    if filter.is_empty() {
+        succeed(&mut test(&["test", "--quiet", "--workspace", "--doc"]))?;
+        // Ignored in plain `cargo test`, since they need the environment made above.
+        succeed(&mut test(&["test", "--quiet", "--workspace", "--test", "cli", "--", "--ignored", "python::"]))?;
+    }
+    let mut all =
+        test(if nextest { &["nextest", "run", "--workspace"] } else { &["test", "--workspace", "--all-targets"] });
+    succeed(all.args(filter))
+}
