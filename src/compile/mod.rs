@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use num_rational::BigRational;
 use num_traits::One;
+use syllabus_reader::format::TokenDtype;
 use syllabus_reader::format::digest::to_hex;
 use syllabus_reader::format::manifest::{ExpectResult, FORMAT_VERSION, Manifest, SourceSummary, TokenizerContract};
 
@@ -27,6 +28,7 @@ use crate::mix::Documents;
 use crate::mix::stream::{Draw, SourceStream, StreamError, bits_for};
 use crate::plan::{self, Plan, SourceSize};
 use crate::store::Store;
+use crate::store::compact::{MOST_SEGMENTS, compact};
 use crate::store::documents::{SourceStore, Survivors};
 use crate::tokenize::contract;
 use progress::{Progress, Stage};
@@ -141,8 +143,10 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Pro
     progress.end();
 
     progress.begin(Stage::Settle, None);
+    let compacted = compact_large(&stores, &work, contract.dtype, memory.segment_bytes)?;
+    let readable: Vec<&SourceStore> = stores.iter().zip(&compacted).map(|(s, c)| c.as_ref().unwrap_or(s)).collect();
     let survivors =
-        stores.iter().map(|store| Survivors::count(store, bits_for)).collect::<Result<Vec<Survivors<'_>>>>()?;
+        readable.iter().map(|store| Survivors::count(store, bits_for)).collect::<Result<Vec<Survivors<'_>>>>()?;
     let sizes: Vec<SourceSize> =
         survivors.iter().map(|s| SourceSize::counted(s.totals().tokens, s.totals().documents)).collect();
     let plan = exact_plan(curriculum, &sizes, options, width)?;
@@ -151,14 +155,15 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Pro
     progress.end();
 
     finished::begin(&options.out, &work)?;
-    let inputs = Inputs { curriculum, contract: &contract, stores: &stores, streams: &streams };
+    let inputs = Inputs { curriculum, contract: &contract, stores: &readable, streams: &streams };
     let windows: u64 = chosen.iter().map(|&p| plan.phases[p].windows).sum();
     progress.begin(Stage::Emit, Some(windows));
     let mut max_token_id = 0;
+    let originals: Vec<&SourceStore> = stores.iter().collect();
     let mut validation_sets = Vec::new();
     if let Some(set) = &curriculum.holdout {
         for source in 0..stores.len() {
-            if let Some((summary, max_id)) = validation::emit(&options.out, curriculum, set, source, &stores, &contract)? {
+            if let Some((summary, max_id)) = validation::emit(&options.out, curriculum, set, source, &originals, &contract)? {
                 max_token_id = max_token_id.max(max_id);
                 validation_sets.push(summary);
             }
@@ -269,6 +274,25 @@ fn samples(resolved: &Resolved) -> Result<Vec<(String, String)>> {
         samples.extend(texts.into_iter().map(|text| (source.name.clone(), text)));
     }
     Ok(samples)
+}
+
+/// Sources of many segments, merged into few.
+fn compact_large(
+    stores: &[SourceStore],
+    work: &Path,
+    dtype: TokenDtype,
+    limit: usize,
+) -> Result<Vec<Option<SourceStore>>> {
+    stores
+        .iter()
+        .enumerate()
+        .map(|(s, store)| {
+            if store.segments.len() <= MOST_SEGMENTS {
+                return Ok(None);
+            }
+            compact(store, &work.join("compacted").join(s.to_string()), dtype, limit).map(Some)
+        })
+        .collect()
 }
 
 /// The plan on counted sizes, with every count of windows exact.

@@ -59,6 +59,9 @@ struct Place {
     row: Row,
 }
 
+/// Rows that the merge holds in memory over all segments and parts: some 40 MB.
+const MERGE_ROWS: u64 = 1 << 19;
+
 /// Marks exact duplicates in the stores' fates. The removed documents, each with the source of the copy that was kept, go to
 /// files in `scratch`, in the order of their keys.
 pub fn remove(stores: &[SourceStore], ranks: &Ranks, parts: usize, scratch: &Path) -> Result<Duplicates> {
@@ -69,7 +72,7 @@ pub fn remove(stores: &[SourceStore], ranks: &Ranks, parts: usize, scratch: &Pat
     paths.par_iter().enumerate().try_for_each(|(part, path)| {
         let high = (part + 1 < parts).then(|| bound(part + 1));
         let mut out = Duplicates::writer(path)?;
-        merge(stores, ranks, bound(part), high, &mut |duplicate| out.push(&duplicate))?;
+        merge(stores, ranks, parts, bound(part), high, &mut |duplicate| out.push(&duplicate))?;
         out.finish()
     })?;
     Ok(Duplicates::new(paths))
@@ -79,16 +82,20 @@ pub fn remove(stores: &[SourceStore], ranks: &Ranks, parts: usize, scratch: &Pat
 fn merge(
     stores: &[SourceStore],
     ranks: &Ranks,
+    parts: usize,
     low: u128,
     high: Option<u128>,
     out: &mut dyn FnMut(Duplicate) -> Result<()>,
 ) -> Result<()> {
+    // All parts are merged at once, and each holds a chunk of rows of every segment.
+    let segments = stores.iter().map(|store| store.segments.len() as u64).sum::<u64>();
+    let chunk = (MERGE_ROWS / (segments * parts as u64).max(1)).clamp(16, 1024);
     let mut cursors = Vec::new();
     for (source, store) in stores.iter().enumerate() {
         for (s, segment) in store.segments.iter().enumerate() {
             let first = segment.lower_bound(low)?;
             let end = high.map_or(Ok(segment.totals().documents), |high| segment.lower_bound(high))?;
-            cursors.push((source, s, Cursor::new(segment, first..end, 1024)));
+            cursors.push((source, s, Cursor::new(segment, first..end, chunk)));
         }
     }
     let mut heap = BinaryHeap::new();

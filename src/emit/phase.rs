@@ -25,7 +25,7 @@ pub struct Inputs<'a> {
     /// The tokenizer's contract.
     pub contract: &'a Contract,
     /// Each source's segments.
-    pub stores: &'a [SourceStore],
+    pub stores: &'a [&'a SourceStore],
     /// Each source's stream of windows.
     pub streams: &'a [SourceStream<'a>],
 }

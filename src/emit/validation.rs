@@ -22,7 +22,7 @@ pub fn emit(
     curriculum: &Curriculum,
     holdout: &Holdout,
     source: usize,
-    stores: &[SourceStore],
+    stores: &[&SourceStore],
     contract: &Contract,
 ) -> Result<Option<(ValidationSummary, u32)>> {
     let mut entries = stores[source].entries(0, u128::MAX, Fate::HeldOut)?;

@@ -5,6 +5,7 @@
 //! other's. Only the drawing (read, decompress, cut) is under a unit's lock. Nothing that is written depends on who did
 //! what: segments are sorted by key, and what lies in which segment means nothing.
 
+pub mod condition;
 pub mod decode;
 mod judge;
 pub use judge::key;
@@ -196,3 +197,4 @@ impl Slot {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+pub mod template;

@@ -8,6 +8,7 @@
 //!   fates/00000000.fate  what became of each row; made anew by each compile
 //! ```
 
+pub mod compact;
 pub mod documents;
 pub mod fates;
 pub mod journal;

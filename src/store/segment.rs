@@ -94,7 +94,11 @@ impl Builder {
         let start = u64::try_from(self.tokens.len() / self.width).map_err(|_| too_long())?;
         let tokens = u32::try_from(ids.len()).map_err(|_| too_long())?;
         let bytes = u32::try_from(bytes).map_err(|_| too_long())?;
-        self.tokens.reserve(ids.len() * self.width);
+        if self.tokens.capacity() == 0 {
+            // At once, so that growing never holds two copies; pages are taken only when they are written to.
+            self.tokens.reserve_exact(self.limit);
+        }
+        self.tokens.reserve_exact(ids.len() * self.width);
         if self.width == 2 {
             for &id in ids {
                 let id = u16::try_from(id).map_err(|_| Error::Failed(format!("token id {id} does not fit 16 bits")))?;
@@ -108,6 +112,14 @@ impl Builder {
         self.rows.push(Row { key, start, tokens, bytes });
         self.bytes += u64::from(bytes);
         Ok(())
+    }
+
+    /// Adds a document whose tokens are bytes as they lie on disk.
+    pub fn push_stored(&mut self, row: &Row, tokens: &[u8]) {
+        let start = (self.tokens.len() / self.width) as u64;
+        self.tokens.extend_from_slice(tokens);
+        self.rows.push(Row { start, ..*row });
+        self.bytes += u64::from(row.bytes);
     }
 
     /// Writes the segment to `path`, committed, and empties the builder.
