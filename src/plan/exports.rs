@@ -1,0 +1,210 @@
+//! Which trainers the curriculum's windows can be handed to, and why not the others.
+
+use serde::Serialize;
+use syllabus_reader::format::TokenDtype;
+
+use crate::curriculum::checked::{Curriculum, Packing};
+
+use super::Plan;
+
+/// Files for llm.c must stay below 2 GiB, their header of 1,024 bytes included.
+const LLMC_BYTES: u128 = (2 << 30) - 1024;
+
+/// A form in which `syllabus export` may hand a dataset on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Export {
+    /// What follows `--for`.
+    pub name: &'static str,
+    /// Trainers that read it.
+    pub trainers: &'static str,
+    /// Whether this curriculum can be exported so.
+    pub allowed: bool,
+    /// What the trainer does with the curriculum's order.
+    pub order: Order,
+    /// Why not, or what to know when it is allowed.
+    pub note: Option<String>,
+}
+
+/// What a trainer does with the order of windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Reads windows in the curriculum's order.
+    Kept,
+    /// Keeps it when its own shuffling is off.
+    KeptUnshuffled,
+    /// Shuffles.
+    Shuffled,
+    /// Starts reading at random places.
+    Sampled,
+}
+
+/// All exports, in the order of the documentation. `vocab_size` where the tokenizer was read.
+#[must_use]
+pub fn exports(curriculum: &Curriculum, plan: &Plan, dtype: TokenDtype, vocab_size: Option<u32>) -> Vec<Export> {
+    let facts = Facts::new(curriculum, plan, dtype, vocab_size);
+    vec![facts.megatron(), facts.megatron_exact(), facts.olmo(), facts.datatrove(), facts.nanogpt(), facts.llmc()]
+}
+
+struct Facts {
+    label_token: bool,
+    eos: bool,
+    padded: bool,
+    one_length: bool,
+    dtype: TokenDtype,
+    vocab_size: Option<u32>,
+    largest_shard: u128,
+}
+
+const NO_LABEL: &str = "needs windows of S + 1 tokens; this curriculum has `label_token: false`";
+const LABEL: &str = "needs windows of S tokens: `label_token: false`";
+const PADDING: &str = "has no loss mask: padding would be trained on";
+
+impl Facts {
+    fn new(curriculum: &Curriculum, plan: &Plan, dtype: TokenDtype, vocab_size: Option<u32>) -> Self {
+        let mut lengths = plan.phases.iter().map(|phase| phase.sequence_length);
+        let first = lengths.next();
+        Self {
+            label_token: curriculum.label_token,
+            eos: curriculum.tokenizer.eos.is_some(),
+            padded: plan.phases.iter().any(|phase| phase.packing == Packing::BestFit),
+            one_length: lengths.all(|length| Some(length) == first),
+            dtype,
+            vocab_size,
+            largest_shard: plan
+                .phases
+                .iter()
+                .map(|phase| {
+                    u128::from(phase.windows.min(phase.shard_windows))
+                        * u128::from(phase.window_tokens)
+                        * dtype.width() as u128
+                })
+                .max()
+                .unwrap_or(0),
+        }
+    }
+
+    fn export(
+        name: &'static str,
+        trainers: &'static str,
+        order: Order,
+        reasons: &[(bool, &str)],
+        notes: &[(bool, &str)],
+    ) -> Export {
+        let join = |list: &[(bool, &str)]| {
+            let texts: Vec<&str> = list.iter().filter(|(holds, _)| *holds).map(|(_, text)| *text).collect();
+            (!texts.is_empty()).then(|| texts.join("; "))
+        };
+        let reason = join(reasons);
+        let allowed = reason.is_none();
+        Export { name, trainers, allowed, order, note: reason.or_else(|| join(notes)) }
+    }
+
+    fn megatron(&self) -> Export {
+        let odd = self.vocab_size.is_some_and(|size| (65_500..65_536).contains(&size));
+        let odd_note = "some versions guess u16 for a vocabulary of 65,500 to 65,535: set the dtype yourself";
+        Self::export("megatron", "Megatron-LM, NeMo, Megatron-DeepSpeed", Order::Shuffled, &[], &[(odd, odd_note)])
+    }
+
+    fn megatron_exact(&self) -> Export {
+        Self::export(
+            "megatron-exact",
+            "Megatron GPTDataset, replayed",
+            Order::Kept,
+            &[(!self.label_token, NO_LABEL)],
+            &[(!self.one_length, "phases differ in S: one prefix for each length")],
+        )
+    }
+
+    fn olmo(&self) -> Export {
+        Self::export(
+            "olmo",
+            "OLMo-core NumpyFSLDataset",
+            Order::KeptUnshuffled,
+            &[(self.label_token, LABEL), (!self.eos, "finds documents by their EOS; this curriculum has `eos: none`")],
+            &[(!self.one_length, "phases differ in S: one data set for each length"), (self.padded, PADDING)],
+        )
+    }
+
+    fn datatrove(&self) -> Export {
+        Self::export(
+            "datatrove",
+            "datatrove, nanotron",
+            Order::Kept,
+            &[(!self.label_token, NO_LABEL)],
+            &[(!self.one_length, "phases differ in S: one data stage for each length"), (self.padded, PADDING)],
+        )
+    }
+
+    fn nanogpt(&self) -> Export {
+        Self::export(
+            "nanogpt",
+            "nanoGPT",
+            Order::Sampled,
+            &[(self.dtype != TokenDtype::U16, "reads u16 tokens only; this vocabulary needs u32")],
+            &[(self.padded, PADDING)],
+        )
+    }
+
+    fn llmc(&self) -> Export {
+        Self::export(
+            "llmc",
+            "llm.c, NeMo Automodel",
+            Order::Kept,
+            &[(self.largest_shard > LLMC_BYTES, "needs files below 2 GiB: a smaller `shard_size`")],
+            &[
+                (self.label_token, "rows are cut every S tokens, so they drift across windows of S + 1"),
+                (self.padded, PADDING),
+            ],
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use num_rational::BigRational;
+    use num_traits::One;
+
+    use super::*;
+    use crate::plan::fixture::arctic;
+    use crate::plan::{declared_sizes, draft};
+
+    fn allowed(change: impl Fn(&mut Curriculum), dtype: TokenDtype) -> String {
+        let mut curriculum = arctic();
+        change(&mut curriculum);
+        let sizes = declared_sizes(&curriculum).unwrap();
+        let plan = draft(&curriculum, &sizes, &BigRational::one(), dtype.width()).unwrap();
+        let list = exports(&curriculum, &plan, dtype, Some(65_510));
+        assert!(list.iter().all(|export| export.allowed || export.note.is_some()));
+        list.iter().filter(|export| export.allowed).map(|export| export.name).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn windows_and_tokens_decide() {
+        assert_eq!(allowed(|_| (), TokenDtype::U16), "megatron megatron-exact datatrove nanogpt llmc");
+        assert_eq!(allowed(|_| (), TokenDtype::U32), "megatron megatron-exact datatrove llmc");
+        assert_eq!(allowed(|curriculum| curriculum.label_token = false, TokenDtype::U16), "megatron olmo nanogpt llmc");
+        let without_eos = |curriculum: &mut Curriculum| {
+            curriculum.label_token = false;
+            curriculum.tokenizer.eos = None;
+        };
+        assert_eq!(allowed(without_eos, TokenDtype::U16), "megatron nanogpt llmc");
+        let large = |curriculum: &mut Curriculum| curriculum.phases[1].shard_bytes = 3 << 30;
+        assert_eq!(allowed(large, TokenDtype::U16), "megatron megatron-exact datatrove nanogpt");
+    }
+
+    #[test]
+    fn what_is_allowed_may_still_need_a_word() {
+        let mut curriculum = arctic();
+        curriculum.phases[2].packing = Packing::BestFit;
+        curriculum.phases[2].sequence_length = 8192;
+        let sizes = declared_sizes(&curriculum).unwrap();
+        let plan = draft(&curriculum, &sizes, &BigRational::one(), 2).unwrap();
+        let list = exports(&curriculum, &plan, TokenDtype::U16, Some(65_510));
+        let note =
+            |name: &str| list.iter().find(|export| export.name == name).unwrap().note.clone().unwrap_or_default();
+        assert!(note("megatron").contains("guess u16"));
+        assert!(note("megatron-exact").contains("one prefix for each length"));
+        assert!(note("datatrove").contains("padding would be trained on"));
+    }
+}

@@ -1,0 +1,197 @@
+//! What a compile will need: disk for output and scratch, memory, and time.
+//!
+//! Output:
+//! - `.bin`: windows × W × the token's width
+//! - `.idx`: 34 bytes a shard, and 20 for each fragment (length, offset, document); a window begins one fragment and every
+//!   document one more
+//! - `.arrow`: 12 bytes a window and 32 a fragment
+//!
+//! Scratch: every source's tokens once, at the token's width, with [`DOCUMENT_BYTES`] a document; while a source of many
+//! segments is compacted, its largest once more.
+//!
+//! Memory floor: the tokenizer, as many times its file as [`TOKENIZER_TIMES`]; for each thread a batch and the largest
+//! document; for each source the index of one range.
+
+use serde::Serialize;
+use syllabus_reader::format::TokenDtype;
+
+use super::Plan;
+
+/// Bytes that a document adds to its segment's index: key, place, length.
+pub const DOCUMENT_BYTES: u64 = 32;
+/// Bytes of a document in the index of a range.
+pub const RANGE_ENTRY_BYTES: u64 = 48;
+/// A loaded tokenizer measures about so many times its file (vocabulary, merges, caches, both backends at the probe).
+pub const TOKENIZER_TIMES: u64 = 12;
+/// Tokens that a range holds at most, on average.
+pub const RANGE_TOKENS: u64 = 64 << 20;
+/// A document's mean length in tokens where nothing was read.
+const MEAN_DOCUMENT: u64 = 1000;
+/// Bytes of text of a token where nothing was read.
+const TEXT_BYTES: u64 = 4;
+
+/// What is known of a source's bulk; `None` where nothing was read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// Documents that will be tokenized.
+    pub documents: Option<u64>,
+    /// Their text in bytes.
+    pub text_bytes: Option<u64>,
+    /// The largest document seen, in bytes of text.
+    pub largest_document: Option<u64>,
+}
+
+/// What is to be predicted with.
+#[derive(Debug, Clone)]
+pub struct Conditions {
+    /// Width of a token.
+    pub dtype: TokenDtype,
+    /// What is known of each source, in declaration order.
+    pub volumes: Vec<Volume>,
+    /// Size of `tokenizer.json` in bytes.
+    pub tokenizer_bytes: u64,
+    /// Threads.
+    pub threads: u64,
+    /// Bytes of a batch of text.
+    pub batch_bytes: u64,
+    /// The largest document that may come, where none was seen: the smallest `max_document_bytes` that holds for a source
+    /// is not known to be reached, so this is what one thread sets aside.
+    pub document_bytes: u64,
+    /// Text that one thread ingests in a second, in bytes, where it was measured.
+    pub ingest_rate: Option<f64>,
+    /// Output that one thread writes in a second, in bytes, where it was measured.
+    pub emit_rate: Option<f64>,
+}
+
+/// What a compile will need.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Prediction {
+    /// `.bin` files, in bytes.
+    pub bin_bytes: u64,
+    /// `.idx` files, in bytes.
+    pub idx_bytes: u64,
+    /// `.arrow` files, in bytes.
+    pub arrow_bytes: u64,
+    /// Scratch at its fullest, in bytes.
+    pub scratch_bytes: u64,
+    /// The smallest `--memory` that can be given, in bytes.
+    pub memory_floor: u64,
+    /// Text that will be tokenized, in bytes.
+    pub text_bytes: u64,
+    /// Time from start to end in seconds, where it was measured.
+    pub seconds: Option<f64>,
+}
+
+impl Prediction {
+    /// All files of the dataset but the small ones.
+    #[must_use]
+    pub fn output_bytes(&self) -> u64 {
+        self.bin_bytes.saturating_add(self.idx_bytes).saturating_add(self.arrow_bytes)
+    }
+}
+
+/// Predicts what a compile of a plan will need.
+#[must_use]
+pub fn predict(plan: &Plan, with: &Conditions) -> Prediction {
+    let width = with.dtype.width() as u128;
+    let volume = |source: usize| with.volumes.get(source).copied().unwrap_or_default();
+    let documents = |source: usize| {
+        let size = plan.sources[source].size;
+        u128::from(volume(source).documents.or(size.documents).unwrap_or(size.tokens / MEAN_DOCUMENT).max(1))
+    };
+    let mut bin = 0_u128;
+    let mut idx = 0_u128;
+    let mut arrow = 0_u128;
+    for phase in &plan.phases {
+        let mut fragments = 0_u128;
+        for (source, windows) in phase.source_windows.iter().enumerate() {
+            let tokens = u128::from(*windows) * u128::from(phase.window_tokens);
+            let unique = u128::from(plan.sources[source].size.tokens).max(1);
+            fragments += u128::from(*windows) + (tokens * documents(source)).div_ceil(unique);
+        }
+        let windows = u128::from(phase.windows);
+        bin += windows * u128::from(phase.window_tokens) * width;
+        idx += u128::from(phase.shards()) * 34 + fragments * 20;
+        arrow += windows * 12 + fragments * 32;
+    }
+    let mut scratch = 0_u128;
+    let mut largest_source = 0;
+    let mut text = 0_u128;
+    let mut indexes = 0_u128;
+    for (source, of) in plan.sources.iter().enumerate() {
+        let tokens = u128::from(of.size.tokens);
+        let bytes = tokens * width + documents(source) * u128::from(DOCUMENT_BYTES);
+        scratch += bytes;
+        largest_source = bytes.max(largest_source);
+        text += volume(source).text_bytes.map_or(tokens * u128::from(TEXT_BYTES), u128::from);
+        let range = u128::from(RANGE_TOKENS);
+        let in_range = if tokens <= range { documents(source) } else { (documents(source) * range).div_ceil(tokens) };
+        indexes += in_range * u128::from(RANGE_ENTRY_BYTES);
+    }
+    let largest_document =
+        with.volumes.iter().filter_map(|volume| volume.largest_document).max().unwrap_or(with.document_bytes);
+    let threads = u128::from(with.threads.max(1));
+    let floor = u128::from(with.tokenizer_bytes) * u128::from(TOKENIZER_TIMES)
+        + threads * (u128::from(with.batch_bytes) + u128::from(largest_document))
+        + indexes;
+    let spent = |bytes: u128, rate: Option<f64>| {
+        rate.filter(|rate| *rate > 0.0).map(|rate| bytes as f64 / (rate * threads as f64))
+    };
+    let seconds =
+        spent(text, with.ingest_rate).map(|ingest| ingest + spent(bin + idx + arrow, with.emit_rate).unwrap_or(0.0));
+    let bounded = |bytes: u128| u64::try_from(bytes).unwrap_or(u64::MAX);
+    Prediction {
+        bin_bytes: bounded(bin),
+        idx_bytes: bounded(idx),
+        arrow_bytes: bounded(arrow),
+        scratch_bytes: bounded(scratch + largest_source),
+        memory_floor: bounded(floor),
+        text_bytes: bounded(text),
+        seconds,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use num_rational::BigRational;
+    use num_traits::One;
+
+    use super::*;
+    use crate::plan::fixture::{curriculum, flat, phase, source};
+    use crate::plan::{SourceSize, draft};
+
+    /// Every figure worked out by hand.
+    #[test]
+    fn figures_follow_from_their_formulas() {
+        let mut phase = phase("p", 64_000, flat(&[(0, "3"), (1, "1")]), None);
+        phase.sequence_length = 64;
+        let curriculum = curriculum(vec![source("a", None, 0), source("b", None, 0)], vec![phase]);
+        let sizes = [SourceSize::counted(100_000, 500), SourceSize::counted(50_000, 100)];
+        let plan = draft(&curriculum, &sizes, &BigRational::one(), 2).unwrap();
+        assert_eq!(plan.phases[0].source_windows, [750, 250]);
+        let seen = Volume { documents: Some(500), text_bytes: Some(400_000), largest_document: Some(9_000) };
+        let found = predict(
+            &plan,
+            &Conditions {
+                dtype: TokenDtype::U16,
+                volumes: vec![seen],
+                tokenizer_bytes: 1000,
+                threads: 2,
+                batch_bytes: 10_000,
+                document_bytes: 1 << 20,
+                ingest_rate: Some(1000.0),
+                emit_rate: Some(100.0),
+            },
+        );
+        // 750 and 250 windows begin fragments; so do 750 × 65 / 200 and 250 × 65 / 500 documents, rounded up.
+        let fragments = 750 + 244 + 250 + 33;
+        assert_eq!(found.bin_bytes, 1000 * 65 * 2);
+        assert_eq!(found.idx_bytes, 34 + fragments * 20);
+        assert_eq!(found.arrow_bytes, 1000 * 12 + fragments * 32);
+        assert_eq!(found.scratch_bytes, 2 * (100_000 * 2 + 500 * 32) + 50_000 * 2 + 100 * 32);
+        assert_eq!(found.memory_floor, 12 * 1000 + 2 * (10_000 + 9_000) + 600 * 48);
+        assert_eq!(found.text_bytes, 400_000 + 200_000);
+        let seconds = 600_000.0 / 2000.0 + found.output_bytes() as f64 / 200.0;
+        assert_eq!(found.seconds, Some(seconds));
+    }
+}
