@@ -104,9 +104,8 @@ fn classify(c: char) -> Class {
 }
 
 /// Classes of the Basic Multilingual Plane: a text in Russian or Chinese asks for every character.
-static CLASSES: LazyLock<Vec<Class>> = LazyLock::new(|| {
-    (0..=0xFFFF_u32).map(|code| char::from_u32(code).map_or(Class::Sign, classify)).collect()
-});
+static CLASSES: LazyLock<Vec<Class>> =
+    LazyLock::new(|| (0..=0xFFFF_u32).map(|code| char::from_u32(code).map_or(Class::Sign, classify)).collect());
 
 /// Lower case of ASCII, 0 for what ends a word.
 const fn ascii_table(signs: Signs) -> [u8; 128] {
@@ -334,14 +333,21 @@ mod tests {
 
     fn words(signs: Signs, text: &str) -> Vec<String> {
         let mut out = Vec::new();
-        Words::new(signs, 1).each(text, |window| out.push(String::from_utf8(window.last(1).unwrap().to_vec()).unwrap()));
+        Words::new(signs, 1)
+            .each(text, |window| out.push(String::from_utf8(window.last(1).unwrap().to_vec()).unwrap()));
         out
     }
 
     #[test]
     fn white_space_and_case_fold() {
-        assert_eq!(words(Signs::Kept, "  Hello,\tWORLD!\r\n\u{a0}\u{3000}It's\0fine "), ["hello,", "world!", "it's", "fine"]);
-        assert_eq!(words(Signs::Dropped, "Hello, WORLD! It's foo_bar(3.14)"), ["hello", "world", "it", "s", "foo", "bar", "3", "14"]);
+        assert_eq!(
+            words(Signs::Kept, "  Hello,\tWORLD!\r\n\u{a0}\u{3000}It's\0fine "),
+            ["hello,", "world!", "it's", "fine"]
+        );
+        assert_eq!(
+            words(Signs::Dropped, "Hello, WORLD! It's foo_bar(3.14)"),
+            ["hello", "world", "it", "s", "foo", "bar", "3", "14"]
+        );
         assert_eq!(words(Signs::Kept, "ΟΔΟΣ οδος Straße İ"), ["οδοσ", "οδοσ", "straße", "i\u{307}"]);
         assert_eq!(words(Signs::Dropped, "—…“”"), [""; 0]);
         assert_eq!(words(Signs::Kept, " \n\u{feff}"), [""; 0]);
