@@ -127,7 +127,7 @@ mod tests {
             let t = f64::from(u32::try_from(numerator).unwrap()) / 10.0;
             assert!(cut.probability(t) > at, "{cut:?} finds {} at {t}", cut.probability(t));
         }
-        assert_eq!(for_threshold(1, 1).bands() * for_threshold(1, 1).rows() <= 128, true);
+        assert!(for_threshold(1, 1).bands() * for_threshold(1, 1).rows() <= 128);
     }
 
     #[test]
