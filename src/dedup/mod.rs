@@ -2,4 +2,6 @@
 
 pub mod exact;
 pub mod holdout;
+pub mod near;
 pub mod removed;
+pub mod words;

@@ -1,0 +1,202 @@
+//! Candidates: documents whose signatures agree in a band, found by sorting.
+//!
+//! Band records (band hash, document) are divided by the hash's top bits into partitions on disk; each partition is sorted by itself,
+//! and a run of equal hashes is a bucket. Buckets of one are dropped. A bucket is divided by scope, held-out documents standing in
+//! each part; parts with the same documents (near-identical ones share every band) become one.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use super::bands::Bands;
+use super::member::{self, UNKNOWN};
+use super::signature;
+use super::sort::{Records, Sorted, Sorter};
+use super::{NearDocument, NearDocuments};
+use crate::error::{Error, Result};
+
+/// Bytes of a band record.
+pub(super) const RECORD: usize = 16;
+
+/// Most partitions: each is an open file with a buffer while they are written.
+const MOST_PARTITIONS: u64 = 256;
+
+/// Bytes of a partition's write buffer.
+const WRITE: u64 = 32 * 1024;
+
+/// Bytes that a member of a bucket costs while the bucket is ordered.
+const MEMBER: u64 = 160;
+
+/// Memberships a thread gathers before it takes the lock.
+const BATCH: usize = 4096;
+
+/// Writes the band records; gives back the partitions' files.
+pub(super) fn write(documents: &dyn NearDocuments, bands: Bands, folder: &Path, memory: u64) -> Result<Vec<PathBuf>> {
+    let count = documents.count();
+    let records = count.saturating_mul(u64::from(bands.bands()));
+    let bytes = records.saturating_mul(u64::try_from(RECORD).unwrap_or(u64::MAX));
+    // A partition should fit into a thread's share of memory several times over.
+    let wanted = bytes.div_ceil((memory / 32).max(1 << 16));
+    let partitions = wanted.clamp(1, (memory / 4 / WRITE).clamp(1, MOST_PARTITIONS)).next_power_of_two();
+    let shift = u64::BITS - partitions.ilog2();
+    let mut paths = Vec::new();
+    let mut files = Vec::new();
+    for partition in 0..partitions {
+        let path = folder.join(format!("bands.{partition}"));
+        let file = fs_err::File::create(&path)?;
+        files.push(BufWriter::with_capacity(usize::try_from(WRITE).unwrap_or(1 << 15), file));
+        paths.push(path);
+    }
+    documents.signatures(&mut |number, signature| {
+        if number >= count {
+            return Err(Error::Failed(format!("near duplicates: document {number} of {count}")));
+        }
+        if *signature == signature::EMPTY {
+            return Ok(());
+        }
+        for hash in bands.hashes(signature) {
+            let partition = usize::try_from(hash.checked_shr(shift).unwrap_or(0)).unwrap_or(0);
+            if let Some(file) = files.get_mut(partition) {
+                file.write_all(&hash.to_be_bytes())?;
+                file.write_all(&number.to_be_bytes())?;
+            }
+        }
+        Ok(())
+    })?;
+    for file in &mut files {
+        file.flush()?;
+    }
+    Ok(paths)
+}
+
+/// The memberships of all buckets, sorted by ≺; the partitions are removed on the way.
+pub(super) fn members(
+    documents: &dyn NearDocuments,
+    partitions: Vec<PathBuf>,
+    folder: &Path,
+    memory: u64,
+    threads: usize,
+) -> Result<Sorted<{ member::RECORD }>> {
+    let share = memory / 4 / u64::try_from(threads.max(1)).unwrap_or(u64::MAX);
+    let sorter = Mutex::new(Sorter::new(folder, "members", memory / 4));
+    partitions.into_par_iter().try_for_each(|path| {
+        let mut buckets = Buckets { documents, largest: share / MEMBER, batch: Vec::new(), out: &sorter, mixed: None };
+        buckets.partition(&path, folder, share)?;
+        fs_err::remove_file(&path)?;
+        Ok::<(), Error>(())
+    })?;
+    sorter.into_inner().unwrap_or_else(PoisonError::into_inner).finish_parallel()
+}
+
+/// Turns one partition's runs of equal hashes into memberships.
+struct Buckets<'a> {
+    documents: &'a dyn NearDocuments,
+    /// Most members of a bucket that is ordered in memory.
+    largest: u64,
+    batch: Vec<[u8; member::RECORD]>,
+    out: &'a Mutex<Sorter<{ member::RECORD }>>,
+    /// Name of the bucket being read when it has outgrown memory.
+    mixed: Option<u64>,
+}
+
+impl Buckets<'_> {
+    fn partition(&mut self, path: &Path, folder: &Path, memory: u64) -> Result<()> {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut sorter = Sorter::<RECORD>::new(folder, &format!("{name}.run"), memory);
+        for record in Records::<RECORD>::open(path)? {
+            sorter.push(record?)?;
+        }
+        let mut bucket: Vec<u64> = Vec::new();
+        let mut current = 0_u64;
+        for record in sorter.finish()? {
+            let record = record?;
+            let hash = u64::from_be_bytes(member::bytes(&record, 0));
+            let number = u64::from_be_bytes(member::bytes(&record, 8));
+            if hash != current {
+                self.close(&mut bucket)?;
+                current = hash;
+            }
+            if let Some(name) = self.mixed {
+                self.push_mixed(number, name)?;
+                continue;
+            }
+            // Two bands of one document may agree in their hash.
+            if bucket.last() == Some(&number) {
+                continue;
+            }
+            bucket.push(number);
+            if u64::try_from(bucket.len()).unwrap_or(u64::MAX) > self.largest.max(2) {
+                let mut named = b"mixed".to_vec();
+                named.extend_from_slice(&hash.to_be_bytes());
+                let name = xxh3_64(&named);
+                self.mixed = Some(name);
+                for number in bucket.drain(..) {
+                    self.push_mixed(number, name)?;
+                }
+            }
+        }
+        self.close(&mut bucket)?;
+        self.flush()
+    }
+
+    /// A member of a bucket that outgrew memory: neither ordered nor divided by scope.
+    fn push_mixed(&mut self, number: u64, bucket: u64) -> Result<()> {
+        let document = self.documents.document(number)?;
+        self.push(member::record(number, &document, bucket, UNKNOWN))
+    }
+
+    fn close(&mut self, bucket: &mut Vec<u64>) -> Result<()> {
+        if self.mixed.take().is_some() || bucket.len() < 2 {
+            bucket.clear();
+            return Ok(());
+        }
+        let mut ranked = Vec::with_capacity(bucket.len());
+        for number in bucket.drain(..) {
+            let document = self.documents.document(number)?;
+            ranked.push((member::rank(number, &document), number, document));
+        }
+        ranked.sort_unstable_by_key(|&(rank, ..)| rank);
+        let mut scopes: Vec<u32> =
+            ranked.iter().filter(|(_, _, d)| !d.held_out && !d.exempt).map(|(_, _, d)| d.scope).collect();
+        scopes.sort_unstable();
+        scopes.dedup();
+        for scope in scopes {
+            let part: Vec<(u64, NearDocument)> = ranked
+                .iter()
+                .filter(|(_, _, document)| document.held_out || document.scope == scope)
+                .map(|&(_, number, document)| (number, document))
+                .collect();
+            if part.len() < 2 {
+                continue;
+            }
+            // Named by its documents' keys: equal parts of other bands get the same name and meet in the sort.
+            let mut name = Xxh3::new();
+            name.update(&scope.to_be_bytes());
+            for (_, document) in &part {
+                name.update(&document.key.to_be_bytes());
+            }
+            let name = name.digest();
+            let mut later = u32::try_from(part.len()).unwrap_or(UNKNOWN);
+            for (number, document) in part {
+                if later != UNKNOWN {
+                    later = later.saturating_sub(1);
+                }
+                self.push(member::record(number, &document, name, later))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, record: [u8; member::RECORD]) -> Result<()> {
+        self.batch.push(record);
+        if self.batch.len() >= BATCH { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        self.batch.drain(..).try_for_each(|record| out.push(record))
+    }
+}

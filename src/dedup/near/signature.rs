@@ -1,0 +1,199 @@
+//! Signatures: 128 values of a document whose agreement estimates the Jaccard index of two sets of shingles.
+//!
+//! The sketch is *fast similarity sketching* (Dahlgaard, Knudsen, Thorup, FOCS 2017): one-permutation hashing in which a bin that
+//! stays empty is not filled by copying a neighbour (densification), but by another round over the shingles with fresh hashes. Bins
+//! are as good as independent permutations even for documents of a few shingles, and a document of many needs one round.
+//!
+//! A value is 16 bits wide: two different minima agree in 2^-16 of cases, which a band of several rows does not notice and
+//! verification undoes.
+
+use crate::dedup::words::{Signs, Words};
+
+/// Values of a signature.
+pub const VALUES: usize = 128;
+
+/// Version of the recipe (words, hash, rounds): signatures of different versions are not to be compared.
+pub const VERSION: u32 = 1;
+
+/// The values of one document; [`EMPTY`] when it has no words.
+pub type Signature = [u16; VALUES];
+
+/// A document without words: similar to nothing.
+pub const EMPTY: Signature = [0; VALUES];
+
+/// log2 of [`VALUES`]: the bits of a hash that choose the bin.
+const BIN_BITS: u32 = VALUES.ilog2();
+
+/// Shingles kept for further rounds; a document with more is cut into words again when a bin is still empty, which hardly happens.
+const KEPT: usize = 4096;
+
+/// Signs documents, one after the other; keeps its buffers.
+#[derive(Debug)]
+pub struct Signer {
+    words: Words,
+    shingle: usize,
+    shingles: Vec<u64>,
+}
+
+impl Signer {
+    /// Signs sets of shingles of so many words.
+    #[must_use]
+    pub fn new(shingle: u32) -> Self {
+        let shingle = usize::try_from(shingle).unwrap_or(usize::MAX).max(1);
+        Self { words: Words::new(Signs::Kept, shingle), shingle, shingles: Vec::new() }
+    }
+
+    /// The signature of a text.
+    pub fn sign(&mut self, text: &str) -> Signature {
+        let Self { words, shingle, shingles } = self;
+        shingles.clear();
+        let mut bins = Bins::new();
+        let mut count = 0_usize;
+        words.shingles(text, *shingle, |hash| {
+            count += 1;
+            if shingles.len() < KEPT {
+                shingles.push(hash);
+            }
+            bins.add(hash);
+        });
+        if count == 0 {
+            return EMPTY;
+        }
+        let values = u64::try_from(VALUES).unwrap_or(u64::MAX);
+        for round in 1..2 * values {
+            if !bins.next_round() {
+                break;
+            }
+            // From the round after as many as there are bins, each fills its own bin for certain.
+            let forced = round.checked_sub(values);
+            if count <= KEPT {
+                shingles.iter().for_each(|&hash| bins.add_round(hash, round, forced));
+            } else {
+                words.shingles(text, *shingle, |hash| bins.add_round(hash, round, forced));
+            }
+        }
+        bins.signature()
+    }
+}
+
+/// The minimum of each bin. A hash's top bits choose the bin, the others are its value.
+struct Bins {
+    /// Smallest value, shifted left by the bits of the bin; `u64::MAX` while empty (no value ends in ones).
+    smallest: [u64; VALUES],
+    /// Bins filled in an earlier round: they do not change any more.
+    settled: [bool; VALUES],
+}
+
+impl Bins {
+    fn new() -> Self {
+        Self { smallest: [u64::MAX; VALUES], settled: [false; VALUES] }
+    }
+
+    /// The first round: shingle hashes are used as they are.
+    #[inline]
+    fn add(&mut self, hash: u64) {
+        let bin = usize::try_from(hash >> (u64::BITS - BIN_BITS)).unwrap_or(0);
+        if let Some(smallest) = self.smallest.get_mut(bin) {
+            *smallest = (*smallest).min(hash << BIN_BITS);
+        }
+    }
+
+    #[inline]
+    fn add_round(&mut self, hash: u64, round: u64, forced: Option<u64>) {
+        let hash = mix(hash ^ mix(round));
+        let bin = usize::try_from(forced.unwrap_or(hash >> (u64::BITS - BIN_BITS))).unwrap_or(0);
+        if let (Some(smallest), Some(false)) = (self.smallest.get_mut(bin), self.settled.get(bin)) {
+            *smallest = (*smallest).min(hash << BIN_BITS);
+        }
+    }
+
+    /// Settles what is filled; whether any bin is still empty.
+    fn next_round(&mut self) -> bool {
+        for (settled, &smallest) in self.settled.iter_mut().zip(&self.smallest) {
+            *settled = smallest != u64::MAX;
+        }
+        self.settled.contains(&false)
+    }
+
+    fn signature(&self) -> Signature {
+        let mut signature = EMPTY;
+        for (value, smallest) in signature.iter_mut().zip(&self.smallest) {
+            // The low bits: a minimum's high bits are nearly always zero.
+            *value = u16::try_from((smallest >> BIN_BITS) & 0xFFFF).unwrap_or(0);
+        }
+        signature
+    }
+}
+
+/// A bijection of 64 bits that mixes them well: the finalizer of MurmurHash3.
+#[inline]
+fn mix(mut x: u64) -> u64 {
+    x ^= x >> 33;
+    x = x.wrapping_mul(0xFF51_AFD7_ED55_8CCD);
+    x ^= x >> 33;
+    x = x.wrapping_mul(0xC4CE_B9FE_1A85_EC53);
+    x ^ (x >> 33)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts of numbered words; every word is a shingle.
+    fn text(words: std::ops::Range<u64>) -> String {
+        words.map(|w| format!("w{w}")).collect::<Vec<_>>().join(" ")
+    }
+
+    fn agreement(a: &Signature, b: &Signature) -> f64 {
+        let equal = a.iter().zip(b).filter(|(a, b)| a == b).count();
+        f64::from(u32::try_from(equal).unwrap()) / 128.0
+    }
+
+    #[test]
+    fn empty_short_and_equal() {
+        let mut signer = Signer::new(5);
+        assert_eq!(signer.sign(" \n "), EMPTY);
+        assert_eq!(signer.sign("One\ttwo"), signer.sign("one TWO "));
+        assert_ne!(signer.sign("one two"), signer.sign("one two three"));
+        // One shingle, up to 256 rounds: all bins are filled.
+        assert!(signer.sign("one").iter().collect::<std::collections::BTreeSet<_>>().len() > 120);
+        let long = text(0..20_000);
+        assert_eq!(signer.sign(&long), signer.sign(&long.to_uppercase()));
+    }
+
+    /// The set is what counts: neither order nor repetition, also where rounds read the text again.
+    #[test]
+    fn sets_not_sequences() {
+        let mut signer = Signer::new(1);
+        for size in [1, 3, 20, 500, 6000] {
+            let (forth, words) = (text(0..size), (0..size).rev());
+            let back = words.flat_map(|w| vec![format!("w{w}"); 2]).collect::<Vec<_>>().join(" ");
+            assert_eq!(signer.sign(&forth), signer.sign(&back), "{size}");
+        }
+        let few = "a b c ".repeat(5000);
+        assert_eq!(signer.sign(&few), signer.sign("c b a"));
+    }
+
+    /// Mean agreement equals the Jaccard index and its spread is that of 128 independent permutations, for large and small sets.
+    #[test]
+    fn agreement_estimates_jaccard() {
+        let mut signer = Signer::new(1);
+        for (size, shift) in [(8_u64, 1_u64), (20, 2), (100, 20), (1000, 100)] {
+            let trials = 300_u64;
+            let jaccard = (size - shift) as f64 / (size + shift) as f64;
+            let (mut sum, mut squares) = (0.0, 0.0);
+            for trial in 0..trials {
+                let start = trial * 10_000;
+                let a = signer.sign(&text(start..start + size));
+                let b = signer.sign(&text(start + shift..start + shift + size));
+                let error = agreement(&a, &b) - jaccard;
+                sum += error;
+                squares += error * error;
+            }
+            let (mean, variance) = (sum / trials as f64, squares / trials as f64);
+            let independent = jaccard * (1.0 - jaccard) / 128.0;
+            assert!(mean.abs() < 4.0 * (independent / trials as f64).sqrt(), "size {size}: bias {mean}");
+            assert!(variance < independent * 1.4, "size {size}: variance {variance}, independent {independent}");
+        }
+    }
+}
