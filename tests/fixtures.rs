@@ -58,7 +58,10 @@ fn both_tokenizers_load_and_spell_every_document() {
                 tokens += ids.get_ids().len();
             }
             println!("{name} {source}: {bytes} bytes, {tokens} tokens");
-            assert!(bytes > 2 * tokens || source == "notes", "{name} spells {source} with {tokens} tokens for {bytes} bytes");
+            assert!(
+                bytes > 2 * tokens || source == "notes",
+                "{name} spells {source} with {tokens} tokens for {bytes} bytes"
+            );
         }
     }
 }

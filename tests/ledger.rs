@@ -29,9 +29,10 @@ impl Sums {
     }
 
     fn find(&self, source: &str, outcome: &str, part: impl Fn(&(u64, u64)) -> u64) -> u64 {
-        let lines = self.0.iter().filter(|((of, came), _)| {
-            of == source && (came == outcome || came.starts_with(&format!("{outcome}:")))
-        });
+        let lines = self
+            .0
+            .iter()
+            .filter(|((of, came), _)| of == source && (came == outcome || came.starts_with(&format!("{outcome}:"))));
         lines.map(|(_, sum)| part(sum)).sum()
     }
 }

@@ -30,10 +30,14 @@ fn check_and_plan_say_yes_to_the_demo() {
 #[test]
 fn a_wrong_curriculum_ends_with_2_and_shows_every_error() {
     let place = Place::new();
-    let text = harness::demo(&corpora()).replace("packing: concat", "pakcing: concat").replace("tokens: 150k", "tokens: -1");
+    let text =
+        harness::demo(&corpora()).replace("packing: concat", "pakcing: concat").replace("tokens: 150k", "tokens: -1");
     place.write("curriculum.yaml", text);
-    for command in [&["check", "curriculum.yaml"][..], &["plan", "curriculum.yaml"], &["compile", "curriculum.yaml", "--out", "out"]]
-    {
+    for command in [
+        &["check", "curriculum.yaml"][..],
+        &["plan", "curriculum.yaml"],
+        &["compile", "curriculum.yaml", "--out", "out"],
+    ] {
         let outcome = place.run(command).expect(2);
         for words in ["curriculum.yaml:", "pakcing", "packing", "tokens: -1", "^"] {
             assert!(outcome.stderr.contains(words), "`{words}` is not in:\n{}", outcome.stderr);

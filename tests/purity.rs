@@ -89,7 +89,9 @@ fn formats_splits_and_row_groups_do_not_matter() {
     let text = harness::demo("data");
     let text = ["*.parquet", "*.jsonl.zst", "*.jsonl.gz", "*.arrow", "*.jsonl", "**/*.txt"]
         .into_iter()
-        .fold(text, |text, pattern| text.replace(&format!("/{pattern},"), "/*,").replace(&format!("/{pattern}}}"), "/*}"));
+        .fold(text, |text, pattern| {
+            text.replace(&format!("/{pattern},"), "/*,").replace(&format!("/{pattern}}}"), "/*}")
+        });
     place.write("curriculum.yaml", text);
     place.compile("out", &[]).expect(0);
     harness::assert_same_dataset(&out(&reference()), &out(&place));

@@ -56,7 +56,8 @@ fn read(dataset: &Dataset, expected: &BTreeMap<&str, BTreeMap<Key, Vec<u32>>>) -
             assert_eq!(fragment.start, end, "window {at}: fragments tile the window");
             end += fragment.length;
             let key = fragment.document.0;
-            let ids = expected[window.source].get(&key).unwrap_or_else(|| panic!("window {at}: a document that is not kept"));
+            let ids =
+                expected[window.source].get(&key).unwrap_or_else(|| panic!("window {at}: a document that is not kept"));
             let (start, offset) = (usize::try_from(fragment.start).unwrap(), usize::try_from(fragment.offset).unwrap());
             let length = usize::try_from(fragment.length).unwrap();
             assert_eq!(tokens[start..start + length], ids[offset..offset + length], "window {at}, fragment {number}");
@@ -83,7 +84,11 @@ fn held_out(dataset: &Dataset, expected: &BTreeMap<&str, BTreeMap<Key, Vec<u32>>
             for fragment in (0..window.fragments.len()).filter_map(|number| window.fragments.get(number)) {
                 let start = usize::try_from(fragment.start).unwrap();
                 let ids = found.entry((window.source.to_owned(), fragment.document.0)).or_default();
-                assert_eq!(ids.len(), usize::try_from(fragment.offset).unwrap(), "held-out documents are read in order");
+                assert_eq!(
+                    ids.len(),
+                    usize::try_from(fragment.offset).unwrap(),
+                    "held-out documents are read in order"
+                );
                 ids.extend(&tokens[start..start + usize::try_from(fragment.length).unwrap()]);
             }
         }
@@ -104,7 +109,10 @@ fn check(out: &Path, tokenizer: &str, eos: &str, truncates: bool) {
     let mut last: BTreeMap<&str, u32> = BTreeMap::new();
     for ((source, epoch, key), counts) in &reads {
         assert!(counts.iter().all(|&count| count <= 1), "{source}: a token is read twice in epoch {epoch}");
-        assert!(!held.get(source).is_some_and(|keys| keys.contains(key)), "{source}: a held-out document is trained on");
+        assert!(
+            !held.get(source).is_some_and(|keys| keys.contains(key)),
+            "{source}: a held-out document is trained on"
+        );
         let last = last.entry(source).or_default();
         *last = (*last).max(*epoch);
     }
@@ -117,7 +125,11 @@ fn check(out: &Path, tokenizer: &str, eos: &str, truncates: bool) {
                     assert!(counts.is_none());
                 } else if !truncates {
                     let whole = counts.is_some_and(|counts| counts.iter().all(|&count| count == 1));
-                    assert!(whole, "{source}: epoch {epoch} is finished, but a document of {} tokens is missing", ids.len());
+                    assert!(
+                        whole,
+                        "{source}: epoch {epoch} is finished, but a document of {} tokens is missing",
+                        ids.len()
+                    );
                 }
             }
         }
