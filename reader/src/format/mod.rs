@@ -3,6 +3,7 @@
 pub mod digest;
 pub mod idx;
 pub mod manifest;
+pub mod shard;
 pub mod tokens;
 pub mod windows;
 
