@@ -31,7 +31,9 @@ fn commands(block: &str) -> Vec<Vec<String>> {
     block
         .lines()
         .filter_map(|line| line.strip_prefix("$ "))
-        .filter_map(|line| line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("target/release/syllabus ")))
+        .filter_map(|line| {
+            line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("target/release/syllabus "))
+        })
         .map(|arguments| arguments.split(' ').map(str::to_owned).collect())
         .collect()
 }
@@ -86,7 +88,8 @@ fn ones_own_parquet_files_compile_and_are_read_from_rust() {
     assert!((all / 2..=all / 2 + 2 * 1024).contains(&trained), "{trained} of {all}");
 
     // The tree of files that the README shows is there.
-    let shown: BTreeSet<&str> = blocks(&readme, "text")[0].lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect::<Vec<_>>().into_iter().collect();
+    let tree = &blocks(&readme, "text")[0];
+    let shown: BTreeSet<&str> = tree.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
     assert!(shown.len() >= 6);
     for file in shown {
         assert!(place.path("out/mine").join(file).exists(), "{file}");
