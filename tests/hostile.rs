@@ -36,8 +36,8 @@ fn truncated_parquet() {
 fn altered_parquet() {
     let mut bytes = rows::parquet(&dialog(), 50);
     // Within the first data page: lengths or compressed text.
-    for at in 40..120 {
-        bytes[at] ^= 0xa5;
+    for byte in &mut bytes[40..120] {
+        *byte ^= 0xa5;
     }
     refused("altered.parquet", &bytes, &[]);
 }

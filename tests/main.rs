@@ -2,13 +2,7 @@
 //!
 //! One binary holds them all, so that the compiler and what it stands on are linked once.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod fixtures;
 mod harness;
@@ -19,4 +13,5 @@ mod phases;
 mod purity;
 mod python;
 mod readback;
+mod readme;
 mod rows;

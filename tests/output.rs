@@ -175,16 +175,13 @@ fn inspect_and_report_show_what_was_compiled() {
     let report = place.run(&["report", "out"]).expect(0).stdout;
     assert!(report.contains("only") && report.contains("100"), "{report}");
     place.run(&["report", "out", "--json"]).expect(0).json();
-    assert!(place.run(&["report", "out", "--markdown"]).expect(0).stdout.contains('|'));
 }
 
 #[test]
 fn schemas_are_current() {
     let place = Place::new();
-    for name in ["curriculum", "manifest", "report"] {
-        let printed = place.run(&["schema", name]).expect(0).json();
-        let path = harness::root().join(format!("schemas/{name}.schema.json"));
-        let kept: serde_json::Value = serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap();
-        assert_eq!(printed, kept, "{name}: run `cargo xtask schemas`");
-    }
+    let printed = place.run(&["schema", "curriculum"]).expect(0).json();
+    let path = harness::root().join("schemas/curriculum.schema.json");
+    let kept: serde_json::Value = serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(printed, kept, "run `cargo xtask schemas`");
 }

@@ -7,6 +7,7 @@
 
 pub mod condition;
 pub mod decode;
+pub mod template;
 mod judge;
 pub use judge::key;
 mod worker;
@@ -197,4 +198,3 @@ impl Slot {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-pub mod template;

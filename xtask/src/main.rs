@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks")]
 
+mod bench;
 mod fixtures;
 mod testing;
 
@@ -9,6 +10,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+
+/// The compiler's allocator: what a benchmark encodes here must not be slowed by another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Chores of the Syllabus repository")]
@@ -25,6 +30,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         filter: Vec<String>,
     },
+    /// Measure a whole compile against tokenizing alone, in the release profile
+    Bench(bench::Arguments),
     /// Write the small corpora and tokenizers in fixtures/
     Fixtures {
         /// Only say whether they are current
@@ -43,6 +50,9 @@ fn main() -> Result<()> {
     let root = root()?;
     match Arguments::parse().command {
         Command::Test { filter } => testing::run(&root, &filter),
+        // The release profile keeps overflow checks and has no debug assertions; the dev profile has both.
+        Command::Bench(_) if cfg!(debug_assertions) => bench::start(&root),
+        Command::Bench(arguments) => bench::run(&root, &arguments),
         Command::Fixtures { check } => fixtures::run(&root, check),
     }
 }
