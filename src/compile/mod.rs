@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use num_rational::BigRational;
-use num_traits::One;
+use num_traits::{One, ToPrimitive};
 use syllabus_reader::format::TokenDtype;
 use syllabus_reader::format::digest::to_hex;
 use syllabus_reader::format::manifest::{ExpectResult, FORMAT_VERSION, Manifest, SourceSummary, TokenizerContract};
@@ -22,15 +22,16 @@ use crate::dedup::removed::{self, Duplicates, Removed};
 use crate::emit::phase::{self, Emitted, Inputs};
 use crate::emit::validation;
 use crate::error::{Error, Result};
-use crate::ingest::{self, Watch, decode};
+use crate::ingest::decode::Limits;
+use crate::ingest::{self, Watch};
 use crate::ledger;
 use crate::mix::Documents;
 use crate::mix::stream::{Draw, SourceStream, StreamError, bits_for};
 use crate::plan::{self, Plan, SourceSize};
+use crate::sample;
 use crate::store::Store;
 use crate::store::compact::{MOST_SEGMENTS, compact};
 use crate::store::documents::{SourceStore, Survivors};
-use crate::tokenize::contract;
 use progress::{Progress, Stage};
 
 /// How to compile; nothing in here but `scale`, `thin` and `phases` changes what comes out.
@@ -81,9 +82,7 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Pro
     let chosen = chosen_phases(curriculum, &options.phases)?;
     curriculum.warnings.iter().for_each(|warning| progress.warn(warning));
     progress.begin(Stage::Tokenizer, None);
-    let mut tokenizer = contract::load(&resolved.tokenizer, &curriculum.tokenizer)?;
-    tokenizer.judge(&samples(resolved)?)?;
-    tokenizer.release_reference();
+    let tokenizer = sample::tokenizer(resolved)?;
     tokenizer.warnings.iter().for_each(|warning| progress.warn(warning));
     let contract = tokenizer.contract.clone();
     let memory = budget::split(options, budget::resident())?;
@@ -102,7 +101,7 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Pro
 
     let ingest_options = ingest::Options {
         threads: options.threads,
-        batch_bytes: memory.batch_bytes,
+        limits: Limits { batch_bytes: memory.batch_bytes, ..Limits::default() },
         segment_bytes: memory.segment_bytes,
         thin: options.thin.clone(),
     };
@@ -252,30 +251,6 @@ fn chosen_phases(curriculum: &Curriculum, names: &[String]) -> Result<Vec<usize>
     Ok(chosen)
 }
 
-/// Texts for the contract's judge: the first of a few files of every source, the smallest keys of those.
-fn samples(resolved: &Resolved) -> Result<Vec<(String, String)>> {
-    const FILES: usize = 4;
-    const TEXTS: usize = 32;
-    const KEPT: usize = 16;
-    let mut samples = Vec::new();
-    for (source, files) in resolved.curriculum.sources.iter().zip(&resolved.files) {
-        let spec = decode::ReadSpec {
-            text: source.text.clone(),
-            filter: source.filter.clone(),
-            batch_bytes: 256 << 10,
-            max_document_bytes: source.max_document_bytes,
-        };
-        let mut texts = Vec::new();
-        for file in files.iter().step_by(files.len().div_ceil(FILES)) {
-            texts.extend(decode::texts(file, &spec, TEXTS, 1 << 20)?);
-        }
-        texts.sort_by_cached_key(|text| ingest::key(text));
-        texts.truncate(KEPT);
-        samples.extend(texts.into_iter().map(|text| (source.name.clone(), text)));
-    }
-    Ok(samples)
-}
-
 /// Sources of many segments, merged into few.
 fn compact_large(
     stores: &[SourceStore],
@@ -325,11 +300,27 @@ fn streams<'a>(curriculum: &Curriculum, plan: &Plan, survivors: &'a [Survivors<'
         let documents: &dyn Documents = source;
         let stream = SourceStream::new(documents, curriculum.seed, &plan.sources[s].name, max_epochs, &draws);
         streams.push(stream.map_err(|error| match error {
-            StreamError::Exhausted { .. } => plan::feasible::exhausted(curriculum, plan, s, &error),
+            StreamError::Exhausted { asked, available, draw } => exhausted(plan, s, asked, available, draw),
             StreamError::Failed(error) => error,
         })?);
     }
     Ok(streams)
+}
+
+/// A source that falls short once its documents are packed.
+fn exhausted(plan: &Plan, source: usize, asked: u64, available: u64, phase: usize) -> Error {
+    let name = &plan.sources[source].name;
+    let phase = &plan.phases[phase].name;
+    let short = plan::number::count(asked.saturating_sub(available));
+    Error::Infeasible {
+        rendered: format!(
+            "source `{name}` is asked for {} windows in phase `{phase}`; packed, its permitted epochs hold {} more.\n\
+             What would do: a larger `max_epochs` for `{name}`, `on_exhausted: repeat`, or a smaller share of it in `{phase}`.",
+            plan::number::count(asked),
+            plan::number::count(available)
+        ),
+        summary: format!("source `{name}` falls short by {short} windows in phase `{phase}`; raise its `max_epochs` or lower its share"),
+    }
 }
 
 /// The `expect` lines of the phases that were written, on the windows that were written.
@@ -353,7 +344,7 @@ fn judge_expectations(
             results.push(ExpectResult {
                 phase: written.name.clone(),
                 text: expect.text.clone(),
-                value: judged.value_f64(),
+                value: judged.value.to_f64().unwrap_or(f64::MAX),
                 holds: judged.holds,
             });
         }

@@ -9,7 +9,7 @@ pub mod condition;
 pub mod decode;
 pub mod template;
 mod judge;
-pub use judge::key;
+pub use judge::{Thin, Verdict, judge, key};
 mod worker;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::journal::Extent;
 use crate::tokenize::{Contract, Tokenizer};
-use decode::{ReadSpec, Unit, UnitReader};
+use decode::{Limits, ReadSpec, Unit, UnitReader};
 use worker::Worker;
 
 /// How to ingest.
@@ -31,8 +31,8 @@ use worker::Worker;
 pub struct Options {
     /// Workers.
     pub threads: usize,
-    /// Bytes of raw rows that one batch holds.
-    pub batch_bytes: usize,
+    /// Bounds on what reading holds in memory.
+    pub limits: Limits,
     /// Bytes of tokenized documents that one worker gathers before it writes a segment.
     pub segment_bytes: usize,
     /// `--thin`: only documents whose key falls under this share are kept.
@@ -76,12 +76,7 @@ pub fn ingest(
         .curriculum
         .sources
         .iter()
-        .map(|source| ReadSpec {
-            text: source.text.clone(),
-            filter: source.filter.clone(),
-            batch_bytes: options.batch_bytes,
-            max_document_bytes: source.max_document_bytes,
-        })
+        .map(|source| ReadSpec::of_source(source, options.limits))
         .collect();
     let mut slots = Vec::new();
     let mut covered = Vec::new();

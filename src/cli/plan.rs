@@ -1,0 +1,100 @@
+//! `syllabus plan`.
+
+use syllabus_reader::format::TokenDtype;
+
+use super::args::Plan;
+use super::{colour, values};
+use crate::curriculum::{self, Curriculum};
+use crate::error::Result;
+use crate::plan::predict::{Conditions, Volume, predict};
+use crate::plan::simulate::{settled, simulate};
+use crate::plan::view::{Extras, view};
+use crate::plan::{self, SourceSize, declared_sizes, exports, expect, feasible, number, render};
+use crate::sample::{self, Sampled};
+
+/// Shows the plan first, feasible or not, and then refuses what is not.
+pub fn run(args: &Plan) -> Result<()> {
+    let loaded = curriculum::load(&args.file, colour())?;
+    let curriculum = &loaded.curriculum;
+    let threads = args.threads.unwrap_or_else(values::all_cores);
+    let known = known(args, &loaded, threads)?;
+    let mut plan = plan::draft(curriculum, &known.sizes, &args.scale, known.dtype.width())?;
+    let mut walked = None;
+    if args.simulate {
+        let simulation = simulate(&plan, threads)?;
+        plan = settled(curriculum, &plan, &simulation)?;
+        walked = Some(simulation);
+    }
+    let prediction = predict(&plan, &known.conditions);
+    let exports = exports::exports(curriculum, &plan, known.dtype, known.vocab_size);
+    let extras = Extras { exports, prediction: Some(prediction), simulation: walked.as_ref() };
+    let view = view(curriculum, &plan, known.dtype, extras);
+    if args.json {
+        super::print_json(&view)?;
+    } else {
+        super::print(&render::render(&view))?;
+    }
+    feasible::gate(curriculum, &plan)?;
+    expect::gate(curriculum, &plan)
+}
+
+/// What is known of sources and tokenizer before anything is compiled.
+struct Known {
+    sizes: Vec<SourceSize>,
+    dtype: TokenDtype,
+    vocab_size: Option<u32>,
+    conditions: Conditions,
+}
+
+/// Bytes of a batch where there is memory enough.
+const BATCH_BYTES: u64 = 1 << 20;
+
+/// From samples of the data where it is there: with `--data`, or when not every size is declared. Else from the curriculum.
+fn known(args: &Plan, loaded: &curriculum::Loaded, threads: usize) -> Result<Known> {
+    let curriculum = &loaded.curriculum;
+    let declared = declared_sizes(curriculum);
+    if let (None, Ok(sizes)) = (&args.data, &declared) {
+        return Ok(without_data(curriculum, sizes.clone(), threads));
+    }
+    let resolved = loaded.resolve(args.data.as_deref())?;
+    let sampled: Sampled = sample::sample(&resolved, threads)?;
+    Ok(Known {
+        conditions: Conditions {
+            dtype: sampled.contract.dtype,
+            volumes: sampled.volumes,
+            tokenizer_bytes: fs_err::metadata(&resolved.tokenizer)?.len(),
+            threads: threads as u64,
+            batch_bytes: BATCH_BYTES,
+            document_bytes: largest_document(curriculum),
+            ingest_rate: sampled.ingest_rate,
+            emit_rate: None,
+        },
+        sizes: sampled.sizes,
+        dtype: sampled.contract.dtype,
+        vocab_size: Some(sampled.contract.vocab_size),
+    })
+}
+
+fn without_data(curriculum: &Curriculum, sizes: Vec<SourceSize>, threads: usize) -> Known {
+    // No tokenizer was read: four bytes a token is the cautious answer.
+    let dtype = TokenDtype::U32;
+    let conditions = Conditions {
+        dtype,
+        volumes: vec![Volume::default(); sizes.len()],
+        tokenizer_bytes: 2 << 20,
+        threads: threads as u64,
+        batch_bytes: BATCH_BYTES,
+        document_bytes: largest_document(curriculum),
+        ingest_rate: None,
+        emit_rate: None,
+    };
+    super::say(&format!(
+        "no data read: sizes are those that the curriculum declares, and tokens are taken to be {} wide (with --data DIR both come from the files)",
+        number::bytes(dtype.width() as u128)
+    ));
+    Known { sizes, dtype, vocab_size: None, conditions }
+}
+
+fn largest_document(curriculum: &Curriculum) -> u64 {
+    curriculum.sources.iter().map(|source| source.max_document_bytes).max().unwrap_or(0)
+}

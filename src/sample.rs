@@ -1,0 +1,135 @@
+//! Sources measured by samples of their files, for planning before anything is compiled.
+
+use std::time::Instant;
+
+use crate::curriculum::Resolved;
+use crate::curriculum::checked::TextRule;
+use crate::error::{Error, Result};
+use crate::ingest::decode::{self, Limits, ReadSpec};
+use crate::ingest::{Thin, Verdict, judge};
+use crate::plan::SourceSize;
+use crate::plan::estimate::{Sample, estimate};
+use crate::plan::predict::Volume;
+use crate::tokenize::contract::{self, Loaded};
+use crate::tokenize::{Contract, Tokenizer};
+
+/// Files of a source that are looked into.
+const FILES: usize = 8;
+/// Bytes of rows read of each.
+const BYTES: u64 = 1 << 20;
+/// Texts of a source that the tokenizer's judge sees, and from how many files and how many of each they are chosen.
+const JUDGED: usize = 16;
+const JUDGED_FILES: usize = 4;
+const JUDGED_TEXTS: usize = 32;
+
+/// What samples tell.
+#[derive(Debug)]
+pub struct Sampled {
+    /// Estimated sizes, in declaration order.
+    pub sizes: Vec<SourceSize>,
+    /// What they weigh.
+    pub volumes: Vec<Volume>,
+    /// Bytes of text that one thread reads and tokenizes in a second.
+    pub ingest_rate: Option<f64>,
+    /// The tokenizer's contract.
+    pub contract: Contract,
+}
+
+/// Loads the tokenizer and lets the reference judge it on texts of every source: the first of a few files, of those the
+/// ones with the smallest keys.
+pub fn tokenizer(resolved: &Resolved) -> Result<Loaded> {
+    let mut loaded = contract::load(&resolved.tokenizer, &resolved.curriculum.tokenizer)?;
+    let mut samples = Vec::new();
+    for (source, files) in resolved.curriculum.sources.iter().zip(&resolved.files) {
+        let spec = ReadSpec::of_source(source, Limits::default());
+        let mut texts = Vec::new();
+        for file in files.iter().step_by(files.len().div_ceil(JUDGED_FILES).max(1)) {
+            texts.extend(decode::texts(file, &spec, JUDGED_TEXTS, BYTES)?);
+        }
+        texts.sort_by_cached_key(|text| crate::ingest::key(text));
+        texts.truncate(JUDGED);
+        samples.extend(texts.into_iter().map(|text| (source.name.clone(), text)));
+    }
+    loaded.judge(&samples)?;
+    loaded.release_reference();
+    Ok(loaded)
+}
+
+/// Samples every source.
+pub fn sample(resolved: &Resolved, threads: usize) -> Result<Sampled> {
+    let loaded = tokenizer(resolved)?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|e| Error::Failed(format!("cannot start {threads} threads: {e}")))?;
+    let mut sampled =
+        Sampled { sizes: Vec::new(), volumes: Vec::new(), ingest_rate: None, contract: loaded.contract.clone() };
+    let (mut bytes, mut seconds) = (0u64, 0f64);
+    for (source, files) in resolved.curriculum.sources.iter().zip(&resolved.files) {
+        let spec = ReadSpec::of_source(source, Limits::default());
+        let chosen: Vec<_> = files.iter().step_by(files.len().div_ceil(FILES).max(1)).collect();
+        let measured: Vec<Result<Measured>> = pool.install(|| {
+            use rayon::prelude::*;
+            chosen.par_iter().map(|file| measure(file, &spec, &source.rules, &*loaded.tokenizer, &loaded.contract)).collect()
+        });
+        let measured = measured.into_iter().collect::<Result<Vec<Measured>>>()?;
+        let samples: Vec<Sample> = measured.iter().filter_map(|m| m.sample).collect();
+        let file_bytes = files.iter().map(|file| file.bytes).sum();
+        let estimate = estimate(&samples, file_bytes)
+            .ok_or_else(|| Error::Failed(format!("source `{}`: no document in its first rows", source.name)))?;
+        bytes += measured.iter().map(|m| m.text_bytes).sum::<u64>();
+        seconds += measured.iter().map(|m| m.seconds).sum::<f64>();
+        sampled.sizes.push(estimate.size);
+        sampled.volumes.push(Volume {
+            documents: estimate.size.documents,
+            text_bytes: Some(estimate.text_bytes),
+            largest_document: measured.iter().map(|m| m.largest).max(),
+        });
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a rate that is shown with three digits")]
+    let rate = bytes as f64 / seconds.max(1e-6);
+    sampled.ingest_rate = (bytes > 0).then_some(rate);
+    Ok(sampled)
+}
+
+struct Measured {
+    sample: Option<Sample>,
+    text_bytes: u64,
+    largest: u64,
+    seconds: f64,
+}
+
+/// Reads, judges and tokenizes the first rows of a file.
+fn measure(
+    file: &crate::curriculum::resolved::SourceFile,
+    spec: &ReadSpec,
+    rules: &[TextRule],
+    tokenizer: &dyn Tokenizer,
+    contract: &Contract,
+) -> Result<Measured> {
+    let started = Instant::now();
+    let mut encoder = tokenizer.encoder();
+    let framing = u64::from(contract.bos_id.is_some()) + u64::from(contract.eos_id.is_some());
+    let mut ids = Vec::new();
+    let mut sum = Sample { file_bytes: 0, rows: 0, text_bytes: 0, tokens: 0, documents: 0 };
+    let mut largest = 0;
+    let seen = decode::estimate(file, spec, BYTES, &mut |text| {
+        if let Verdict::Document(_) = judge(text, rules, Thin::new(None)) {
+            ids.clear();
+            encoder.encode(text, &mut ids)?;
+            sum.documents += 1;
+            sum.text_bytes += text.len() as u64;
+            sum.tokens += ids.len() as u64 + framing;
+            largest = largest.max(text.len() as u64);
+        }
+        Ok(())
+    })?;
+    sum.rows = seen.rows;
+    sum.file_bytes = seen.file_bytes;
+    Ok(Measured {
+        sample: (sum.file_bytes > 0).then_some(sum),
+        text_bytes: sum.text_bytes,
+        largest,
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}
