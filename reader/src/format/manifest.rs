@@ -258,7 +258,7 @@ impl Manifest {
     /// [`Error::Io`] when that fails.
     pub fn write(&self, dir: &Path) -> Result<()> {
         let file = Self::path(dir);
-        let temporary = dir.join(format!("{MANIFEST_FILE}.tmp"));
+        let temporary = dir.join(format!("{MANIFEST_FILE}.partial"));
         let mut out = fs_err::File::create(&temporary)?;
         out.write_all(&self.to_json()?)?;
         out.sync_all()?;

@@ -23,6 +23,24 @@ impl From<DocumentKey> for u128 {
     }
 }
 
+/// 32 lower-case hex digits.
+impl std::fmt::Display for DocumentKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", u128::from(*self))
+    }
+}
+
+impl std::str::FromStr for DocumentKey {
+    type Err = String;
+
+    /// Reads 32 hex digits.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let key = digits.then(|| u128::from_str_radix(text, 16).ok()).flatten();
+        key.map(Self::from).ok_or_else(|| format!("`{text}` is no document key: 32 hex digits"))
+    }
+}
+
 /// The part of one document that lies in one window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fragment {

@@ -22,11 +22,11 @@ pub fn beside(bin: &Path, extension: &str) -> PathBuf {
 
 fn temporary(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
+    name.push(".partial");
     PathBuf::from(name)
 }
 
-/// Writes one shard, window by window, into files ending in `.tmp`; [`ShardWriter::finish`] syncs and renames them, the `.bin`
+/// Writes one shard, window by window, into files ending in `.partial`; [`ShardWriter::finish`] syncs and renames them, the `.bin`
 /// last: a `.bin` that is there has its two companions.
 #[derive(Debug)]
 pub struct ShardWriter {

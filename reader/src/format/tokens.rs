@@ -40,6 +40,14 @@ pub fn encode(tokens: &[u32], dtype: TokenDtype, bytes: &mut Vec<u8>) -> Result<
     Ok(())
 }
 
+/// Appends the ids in `bytes`, of whatever alignment, to `out`; bytes that make no whole token at the end are left out.
+pub fn decode(bytes: &[u8], dtype: TokenDtype, out: &mut Vec<u32>) {
+    match dtype {
+        TokenDtype::U16 => out.extend(bytes.as_chunks::<2>().0.iter().map(|token| u32::from(u16::from_le_bytes(*token)))),
+        TokenDtype::U32 => out.extend(bytes.as_chunks::<4>().0.iter().map(|token| u32::from_le_bytes(*token))),
+    }
+}
+
 /// Tokens borrowed from bytes in memory, without copying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tokens<'a> {
@@ -144,9 +152,15 @@ mod tests {
         let mut bytes = vec![9];
         encode(&[1, 0xABCD], TokenDtype::U16, &mut bytes).unwrap();
         assert_eq!(bytes, [9, 1, 0, 0xCD, 0xAB]);
+        let mut ids = vec![8];
+        decode(&bytes[1..], TokenDtype::U16, &mut ids);
+        assert_eq!(ids, [8, 1, 0xABCD]);
         bytes.clear();
         encode(&[1, 0x7ABC_DEF0], TokenDtype::U32, &mut bytes).unwrap();
         assert_eq!(bytes, [1, 0, 0, 0, 0xF0, 0xDE, 0xBC, 0x7A]);
+        ids.clear();
+        decode(&bytes, TokenDtype::U32, &mut ids);
+        assert_eq!(ids, [1, 0x7ABC_DEF0]);
     }
 
     #[test]

@@ -275,7 +275,10 @@ impl<B> std::fmt::Debug for WindowsReader<B> {
     }
 }
 
-impl WindowsReader<memmap2::Mmap> {
+/// A mapped `.arrow`.
+pub type MappedWindows = WindowsReader<memmap2::Mmap>;
+
+impl MappedWindows {
     /// Maps the file at `path`.
     ///
     /// # Errors
