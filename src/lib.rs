@@ -4,6 +4,7 @@
 //! [`store`] → [`mix`] → [`emit`] → [`ledger`] → [`report`]; [`verify`] proves what came out, and [`cli`] is the command line.
 
 pub mod cli;
+pub mod compile;
 pub mod curriculum;
 pub mod dedup;
 pub mod emit;
@@ -14,6 +15,7 @@ pub mod ledger;
 pub mod mix;
 pub mod plan;
 pub mod report;
+pub mod sample;
 pub mod store;
 pub mod tokenize;
 pub mod verify;

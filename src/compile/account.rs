@@ -34,7 +34,7 @@ pub fn rows(
         let untouched = streams[s].untouched_documents()?;
         table.whole("emitted", Some(survived.documents - untouched), None, None);
         table.whole("unused", Some(untouched), None, None);
-        for epoch in streams[s].usage()? {
+        for epoch in streams[s].usage() {
             let here: u64 = emitted.iter().filter_map(|(_, e)| e.tokens.get(&(s, epoch.epoch))).sum();
             table.epoch(epoch.epoch, "truncated", epoch.truncated);
             table.epoch(epoch.epoch, "unused", epoch.unused);

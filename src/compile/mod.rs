@@ -298,28 +298,29 @@ fn streams<'a>(curriculum: &Curriculum, plan: &Plan, survivors: &'a [Survivors<'
             .collect();
         let max_epochs = plan.sources[s].max_epochs.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
         let documents: &dyn Documents = source;
-        let stream = SourceStream::new(documents, curriculum.seed, &plan.sources[s].name, max_epochs, &draws);
-        streams.push(stream.map_err(|error| match error {
-            StreamError::Exhausted { asked, available, draw } => exhausted(plan, s, asked, available, draw),
-            StreamError::Failed(error) => error,
-        })?);
+        let name = &plan.sources[s].name;
+        streams.push(SourceStream::new(documents, curriculum.seed, name, max_epochs, &draws).map_err(|e| short(plan, e))?);
     }
     Ok(streams)
 }
 
-/// A source that falls short once its documents are packed.
-fn exhausted(plan: &Plan, source: usize, asked: u64, available: u64, phase: usize) -> Error {
-    let name = &plan.sources[source].name;
-    let phase = &plan.phases[phase].name;
-    let short = plan::number::count(asked.saturating_sub(available));
+/// A source that falls short once its documents are packed: only packing knows.
+fn short(plan: &Plan, error: StreamError) -> Error {
+    let StreamError::Exhausted { source_name, draw, asked, available, .. } = &error else { return error.into() };
+    let phase = &plan.phases[*draw].name;
+    let count = plan::number::count;
     Error::Infeasible {
         rendered: format!(
-            "source `{name}` is asked for {} windows in phase `{phase}`; packed, its permitted epochs hold {} more.\n\
-             What would do: a larger `max_epochs` for `{name}`, `on_exhausted: repeat`, or a smaller share of it in `{phase}`.",
-            plan::number::count(asked),
-            plan::number::count(available)
+            "source `{source_name}` is asked for {} windows in phase `{phase}`; packed, its permitted epochs hold {}.\n\
+             What would do: a larger `max_epochs` for `{source_name}`, `on_exhausted: repeat`, or a smaller share of it in \
+             `{phase}`.",
+            count(*asked),
+            count(*available)
         ),
-        summary: format!("source `{name}` falls short by {short} windows in phase `{phase}`; raise its `max_epochs` or lower its share"),
+        summary: format!(
+            "source `{source_name}` falls short by {} windows in phase `{phase}`; raise its `max_epochs` or lower its share",
+            count(asked.saturating_sub(*available))
+        ),
     }
 }
 

@@ -73,3 +73,9 @@ pub struct Piece {
     /// Epoch of the source in which it is read, from 0.
     pub epoch: u32,
 }
+
+/// The number that an exact fraction's text (`1`, `1/1000000`) stands for.
+#[must_use]
+pub fn ratio(text: &str) -> Option<BigRational> {
+    text.parse().ok()
+}

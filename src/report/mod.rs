@@ -2,4 +2,4 @@
 
 pub mod table;
 
-pub use table::{LedgerRow, Report, render, report};
+pub use table::{Report, render, report};

@@ -9,29 +9,10 @@ use serde::Serialize;
 use syllabus_reader::format::TokenDtype;
 use syllabus_reader::format::manifest::{ExpectResult, Manifest, PhaseSummary};
 
+use crate::ledger::Row;
 use crate::plan::number;
 use crate::plan::text::{Align, Table, WIDTH, filled};
 use crate::plan::{PhasePlan, Plan};
-
-/// A row of the ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LedgerRow {
-    /// The source.
-    pub source: String,
-    /// The phase; `None` before mixing, and for what concerns all phases.
-    pub phase: Option<String>,
-    /// The source's epoch, from 0; `None` before mixing.
-    pub epoch: Option<u32>,
-    /// `read`, `bad`, `filtered:RULE`, `empty`, `contaminated`, `exact`, `near`, `held_out`, `emitted`, `truncated`, `unused`.
-    pub outcome: String,
-    /// Documents; `None` where a row counts tokens only. Only rows without phase and epoch count documents for the report,
-    /// since one document may be read in several.
-    pub documents: Option<u64>,
-    /// Tokens; `None` for rows never tokenized.
-    pub tokens: Option<u64>,
-    /// Bytes of text.
-    pub bytes: Option<u64>,
-}
 
 /// Outcomes of documents in the order of their way; rows filtered by any rule count as `filtered`.
 const DOCUMENTS: [&str; 10] =
@@ -146,14 +127,14 @@ pub struct ReportValidation {
 
 /// Gathers a report. `planned` is the plan on counted sizes that the dataset was made by, where its curriculum could be read.
 #[must_use]
-pub fn report(manifest: &Manifest, ledger: &[LedgerRow], planned: Option<&Plan>) -> Report {
+pub fn report(manifest: &Manifest, ledger: &[Row], planned: Option<&Plan>) -> Report {
     let stored = |source: &str| {
         let parts = manifest.phases.iter().map(|phase| windows_of(phase, source) * u64::from(phase.window_tokens));
         parts.sum::<u64>()
     };
     let sources = (manifest.sources.iter())
         .map(|source| {
-            let rows: Vec<&LedgerRow> = ledger.iter().filter(|row| row.source == source.name).collect();
+            let rows: Vec<&Row> = ledger.iter().filter(|row| row.source == source.name).collect();
             let documents =
                 totals(rows.iter().filter(|row| row.phase.is_none() && row.epoch.is_none()), |row| row.documents);
             ReportSource {
@@ -231,8 +212,8 @@ fn phase_report(manifest: &Manifest, phase: &PhaseSummary, planned: Option<&Plan
 
 /// Sums by outcome; a filter's rule stays in the name, beside the sum of all rules under `filtered`.
 fn totals<'a>(
-    rows: impl Iterator<Item = &'a &'a LedgerRow>,
-    of: impl Fn(&LedgerRow) -> Option<u64>,
+    rows: impl Iterator<Item = &'a &'a Row>,
+    of: impl Fn(&Row) -> Option<u64>,
 ) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for row in rows {

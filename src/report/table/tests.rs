@@ -7,7 +7,7 @@ use crate::plan::fixture::*;
 use crate::plan::{SourceSize, draft};
 
 /// A small compiled dataset as its manifest and ledger tell it: 3 phases, a group, several epochs.
-fn compiled() -> (Manifest, Vec<LedgerRow>, Plan) {
+fn compiled() -> (Manifest, Vec<Row>, Plan) {
     let mut curriculum = arctic();
     for phase in &mut curriculum.phases {
         phase.tokens /= 50_000;
@@ -41,7 +41,7 @@ fn compiled() -> (Manifest, Vec<LedgerRow>, Plan) {
         })
         .collect();
     let mut ledger = Vec::new();
-    let row = |source: &str, outcome: &str, documents, tokens| LedgerRow {
+    let row = |source: &str, outcome: &str, documents, tokens| Row {
         source: source.to_owned(),
         phase: None,
         epoch: None,
@@ -154,7 +154,7 @@ fn all_outcomes_of_a_large_corpus_fit() {
     for outcome in ["read", "bad", "filtered:where", "empty", "contaminated", "exact", "near", "held_out", "truncated"]
     {
         for source in ["web", "github"] {
-            ledger.push(LedgerRow {
+            ledger.push(Row {
                 source: source.to_owned(),
                 phase: None,
                 epoch: None,
