@@ -1,9 +1,11 @@
 //! Sources measured by samples of their files, for planning before anything is compiled.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::curriculum::Resolved;
 use crate::curriculum::checked::TextRule;
+use crate::curriculum::resolved::SourceFile;
 use crate::error::{Error, Result};
 use crate::ingest::decode::{self, Limits, ReadSpec};
 use crate::ingest::{Thin, Verdict, judge};
@@ -41,10 +43,10 @@ pub fn tokenizer(resolved: &Resolved) -> Result<Loaded> {
     let mut loaded = contract::load(&resolved.tokenizer, &resolved.curriculum.tokenizer)?;
     let mut samples = Vec::new();
     for (source, files) in resolved.curriculum.sources.iter().zip(&resolved.files) {
-        let spec = ReadSpec::of_source(source, Limits::default());
+        let spec = Arc::new(ReadSpec::of_source(source, small()));
         let mut texts = Vec::new();
         for file in files.iter().step_by(files.len().div_ceil(JUDGED_FILES).max(1)) {
-            texts.extend(decode::texts(file, &spec, JUDGED_TEXTS, BYTES)?);
+            texts.extend(first_texts(file, &spec, JUDGED_TEXTS)?);
         }
         texts.sort_by_cached_key(|text| crate::ingest::key(text));
         texts.truncate(JUDGED);
@@ -53,6 +55,34 @@ pub fn tokenizer(resolved: &Resolved) -> Result<Loaded> {
     loaded.judge(&samples)?;
     loaded.release_reference();
     Ok(loaded)
+}
+
+/// Bounds for reading the head of a file.
+fn small() -> Limits {
+    Limits { batch_bytes: 256 << 10, ..Limits::default() }
+}
+
+/// The first readable texts of a file.
+fn first_texts(file: &SourceFile, spec: &Arc<ReadSpec>, count: usize) -> Result<Vec<String>> {
+    let mut texts = Vec::new();
+    for unit in decode::units(file, spec)? {
+        if texts.len() >= count {
+            break;
+        }
+        let mut reader = unit.open(spec)?;
+        while texts.len() < count {
+            let Some(batch) = reader.next_batch()? else { break };
+            batch.visit(&mut |_, row| {
+                if let decode::Row::Text(text) = row
+                    && texts.len() < count
+                {
+                    texts.push(text.into_owned());
+                }
+                Ok(())
+            })?;
+        }
+    }
+    Ok(texts)
 }
 
 /// Samples every source.
@@ -66,7 +96,7 @@ pub fn sample(resolved: &Resolved, threads: usize) -> Result<Sampled> {
         Sampled { sizes: Vec::new(), volumes: Vec::new(), ingest_rate: None, contract: loaded.contract.clone() };
     let (mut bytes, mut seconds) = (0u64, 0f64);
     for (source, files) in resolved.curriculum.sources.iter().zip(&resolved.files) {
-        let spec = ReadSpec::of_source(source, Limits::default());
+        let spec = Arc::new(ReadSpec::of_source(source, small()));
         let chosen: Vec<_> = files.iter().step_by(files.len().div_ceil(FILES).max(1)).collect();
         let measured: Vec<Result<Measured>> = pool.install(|| {
             use rayon::prelude::*;
@@ -101,8 +131,8 @@ struct Measured {
 
 /// Reads, judges and tokenizes the first rows of a file.
 fn measure(
-    file: &crate::curriculum::resolved::SourceFile,
-    spec: &ReadSpec,
+    file: &SourceFile,
+    spec: &Arc<ReadSpec>,
     rules: &[TextRule],
     tokenizer: &dyn Tokenizer,
     contract: &Contract,
@@ -113,19 +143,30 @@ fn measure(
     let mut ids = Vec::new();
     let mut sum = Sample { file_bytes: 0, rows: 0, text_bytes: 0, tokens: 0, documents: 0 };
     let mut largest = 0;
-    let seen = decode::estimate(file, spec, BYTES, &mut |text| {
-        if let Verdict::Document(_) = judge(text, rules, Thin::new(None)) {
-            ids.clear();
-            encoder.encode(text, &mut ids)?;
-            sum.documents += 1;
-            sum.text_bytes += text.len() as u64;
-            sum.tokens += ids.len() as u64 + framing;
-            largest = largest.max(text.len() as u64);
+    for unit in decode::units(file, spec)? {
+        let mut reader = unit.open(spec)?;
+        let mut seen = 0;
+        while let Some(batch) = reader.next_batch()? {
+            seen += batch.rows;
+            batch.visit(&mut |_, row| {
+                let decode::Row::Text(text) = row else { return Ok(()) };
+                if let Verdict::Document(_) = judge(&text, rules, Thin::new(None)) {
+                    ids.clear();
+                    encoder.encode(&text, &mut ids)?;
+                    sum.documents += 1;
+                    sum.text_bytes += text.len() as u64;
+                    sum.tokens += ids.len() as u64 + framing;
+                    largest = largest.max(text.len() as u64);
+                }
+                Ok(())
+            })?;
         }
-        Ok(())
-    })?;
-    sum.rows = seen.rows;
-    sum.file_bytes = seen.file_bytes;
+        sum.rows += seen;
+        sum.file_bytes += unit.bytes;
+        if sum.text_bytes >= BYTES {
+            break;
+        }
+    }
     Ok(Measured {
         sample: (sum.file_bytes > 0).then_some(sum),
         text_bytes: sum.text_bytes,

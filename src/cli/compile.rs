@@ -1,12 +1,14 @@
 //! `syllabus compile`.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::args::Compile;
 use super::{colour, progress, values};
 use crate::compile::{Options, Outcome, compile};
 use crate::curriculum;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ingest::Watch;
 use crate::plan::number;
 
@@ -24,8 +26,22 @@ pub fn run(args: &Compile) -> Result<()> {
         work: args.work.clone(),
     };
     let progress = progress::show(args.progress);
-    let outcome = compile(&loaded, &options, &Watch::default(), &*progress)?;
+    let watch = Arc::new(Watch::default());
+    stop_on_signal(&watch)?;
+    let outcome = compile(&loaded, &options, &watch, &*progress)?;
     super::print(&summary(args, &outcome, started.elapsed().as_secs_f64()))
+}
+
+/// Ctrl-C and SIGTERM ask the compile to stop where it can go on from; a second one kills it.
+fn stop_on_signal(watch: &Arc<Watch>) -> Result<()> {
+    let watch = Arc::clone(watch);
+    ctrlc::set_handler(move || {
+        if watch.stop.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        super::say("stopping; what is committed stays (once more to stop at once)");
+    })
+    .map_err(|e| Error::Failed(format!("cannot listen for Ctrl-C: {e}")))
 }
 
 /// What a person wants to know at the end, and where things are.

@@ -30,12 +30,19 @@ fn ratio(text: &str) -> Result<BigRational, String> {
         let (above, below) = (number(above)?, number(below)?);
         return if below.is_zero() { Err("divides by zero".to_owned()) } else { Ok(BigRational::new(above, below)) };
     }
-    units::decimal(text).map_err(|problem| problem.to_string())
+    units::decimal(text).map_err(words)
 }
 
 /// A size in bytes: `512MiB`, `4GiB`.
 pub fn size(text: &str) -> Result<u64, String> {
-    units::size(text).map_err(|problem| problem.to_string())
+    units::size(text).map_err(words)
+}
+
+fn words(problem: units::Problem) -> String {
+    match problem.hint {
+        Some(hint) => format!("{}; {hint}", problem.message),
+        None => problem.message,
+    }
 }
 
 /// A number of threads.

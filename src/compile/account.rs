@@ -8,7 +8,7 @@ use crate::curriculum::Curriculum;
 use crate::emit::phase::Emitted;
 use crate::error::Result;
 use crate::ledger::Row;
-use crate::mix::stream::SourceStream;
+use crate::mix::SourceStream;
 use crate::plan::Plan;
 use crate::store::Store;
 use crate::store::documents::{SourceStore, Survivors};

@@ -26,7 +26,7 @@ use crate::ingest::decode::Limits;
 use crate::ingest::{self, Watch};
 use crate::ledger;
 use crate::mix::Documents;
-use crate::mix::stream::{Draw, SourceStream, StreamError, bits_for};
+use crate::mix::{Draw, SourceStream, StreamError, bits_for};
 use crate::plan::{self, Plan, SourceSize};
 use crate::sample;
 use crate::store::Store;
@@ -106,7 +106,7 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Pro
         thin: options.thin.clone(),
     };
     progress.begin(Stage::Ingest, None);
-    ingest::ingest(resolved, &*tokenizer.tokenizer, &contract, &store, &ingest_options, watch, &|units| {
+    let warnings = ingest::ingest(resolved, &*tokenizer.tokenizer, &contract, &store, &ingest_options, watch, &|units| {
         progress.ingest(
             watch.units.load(Ordering::Relaxed),
             units,
@@ -115,6 +115,7 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Pro
         );
     })?;
     progress.end();
+    warnings.iter().for_each(|warning| progress.warn(warning));
 
     let width = contract.dtype.width();
     let names: Vec<String> = curriculum.sources.iter().map(|s| s.name.clone()).collect();

@@ -24,7 +24,7 @@ pub fn fill<F>(
     windows: Range<usize>,
     window_tokens: u32,
     contract: &Contract,
-    stores: &[SourceStore],
+    stores: &[&SourceStore],
     find: F,
 ) -> Result<Filled>
 where

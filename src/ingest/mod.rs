@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::journal::Extent;
 use crate::tokenize::{Contract, Tokenizer};
-use decode::{Limits, ReadSpec, Unit, UnitReader};
+use decode::{Limits, Presence, ReadSpec, Unit, UnitReader};
 use worker::Worker;
 
 /// How to ingest.
@@ -62,7 +62,7 @@ impl Watch {
     }
 }
 
-/// Reads, judges and tokenizes all sources into the store. Sources that the store has whole are not opened.
+/// Reads, judges and tokenizes all sources into the store. Sources that the store has whole are not opened. Returns warnings.
 pub fn ingest(
     resolved: &Resolved,
     tokenizer: &dyn Tokenizer,
@@ -71,12 +71,12 @@ pub fn ingest(
     options: &Options,
     watch: &Watch,
     tick: &(dyn Fn(u64) + Sync),
-) -> Result<()> {
-    let specs: Vec<ReadSpec> = resolved
+) -> Result<Vec<String>> {
+    let specs: Vec<Arc<ReadSpec>> = resolved
         .curriculum
         .sources
         .iter()
-        .map(|source| ReadSpec::of_source(source, options.limits))
+        .map(|source| Arc::new(ReadSpec::of_source(source, options.limits)))
         .collect();
     let mut slots = Vec::new();
     let mut covered = Vec::new();
@@ -98,7 +98,8 @@ pub fn ingest(
         covered.push(intervals);
     }
     let total = slots.len() as u64;
-    let shared = Shared { resolved, contract, store, options, watch, specs, covered, slots, next: AtomicU64::new(0) };
+    let presence = specs.iter().map(|_| Mutex::default()).collect();
+    let shared = Shared { resolved, contract, store, options, watch, specs, covered, slots, next: AtomicU64::new(0), presence };
     let errors = Mutex::new(Vec::new());
     let running = AtomicU64::new(options.threads as u64);
     std::thread::scope(|scope| {
@@ -127,7 +128,8 @@ pub fn ingest(
     for source in resolved.curriculum.sources.iter().filter(|s| !store.is_complete(&s.name)) {
         store.complete(&source.name)?;
     }
-    check_counts(resolved, store)
+    check_counts(resolved, store)?;
+    Ok(shared.absent_columns())
 }
 
 /// What can only be judged once a source is read whole: its limit of bad rows, and that it holds documents at all.
@@ -166,12 +168,34 @@ struct Shared<'a> {
     options: &'a Options,
     watch: &'a Watch,
     /// How each source's rows are read.
-    specs: Vec<ReadSpec>,
+    specs: Vec<Arc<ReadSpec>>,
     /// For each source and file, the rows that the store has already: sorted, half-open.
     covered: Vec<Vec<Vec<(u64, u64)>>>,
     slots: Vec<Arc<Slot>>,
     /// The next slot that nobody has opened.
     next: AtomicU64,
+    /// For each source, which of its condition's columns any row had; nothing for a source that was not opened.
+    presence: Vec<Mutex<Option<Presence>>>,
+}
+
+impl Shared<'_> {
+    /// Conditions on columns that no row has: most likely misspelt.
+    fn absent_columns(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for ((source, spec), presence) in self.resolved.curriculum.sources.iter().zip(&self.specs).zip(&self.presence) {
+            if let Some(presence) = &*presence.lock().unwrap_or_else(PoisonError::into_inner) {
+                warnings.extend(presence.missing(spec).into_iter().map(|column| {
+                    format!("source `{}`: no row has the column `{column}` that `where` asks for", source.name)
+                }));
+            }
+        }
+        warnings
+    }
+
+    fn note_presence(&self, source: usize, seen: &Presence) {
+        let mut presence = self.presence[source].lock().unwrap_or_else(PoisonError::into_inner);
+        presence.get_or_insert_default().merge(seen);
+    }
 }
 
 /// A unit of work and its reader, which any worker may draw from.

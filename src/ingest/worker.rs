@@ -87,13 +87,14 @@ impl<'a> Worker<'a> {
         let file =
             u32::try_from(slot.file).map_err(|_| Error::Failed("more than 2^32 files in a source".to_owned()))?;
         let path = &shared.resolved.files[slot.source][slot.file].path;
-        batch.visit(&mut |number, row| {
+        let seen = batch.visit(&mut |at, row| {
+            let number = at.row;
             if is_covered(covered, number) {
                 return Ok(());
             }
-            self.row(number, row).map_err(|error| match error {
+            self.row(row).map_err(|error| match error {
                 // The tokenizer knows what is wrong, this place knows where.
-                Error::Failed(message) => Error::Source { file: path.clone(), place: format!("row {number}"), message },
+                Error::Failed(message) => Error::Source { file: path.clone(), place: at.to_string(), message },
                 error => error,
             })?;
             match self.extents.last_mut() {
@@ -101,11 +102,13 @@ impl<'a> Worker<'a> {
                 _ => self.extents.push(Extent { file, first: number, rows: 1 }),
             }
             Ok(())
-        })
+        })?;
+        shared.note_presence(slot.source, &seen);
+        Ok(())
     }
 
     /// Judges one row. It is not yet in the extents: a segment written on its account does not cover it.
-    fn row(&mut self, _number: u64, row: Row<'_>) -> Result<()> {
+    fn row(&mut self, row: Row<'_>) -> Result<()> {
         let source = &self.shared.resolved.curriculum.sources[self.source];
         let text = match row {
             Row::Excluded => {
@@ -140,6 +143,13 @@ impl<'a> Worker<'a> {
                 self.ids.extend(contract.bos_id);
                 self.encoder.encode(&text, &mut self.ids)?;
                 self.ids.extend(contract.eos_id);
+                if self.ids.is_empty() {
+                    // Without BOS and EOS a text may come to no token at all; there is nothing of it to read.
+                    self.counts.read += 1;
+                    self.counts.bytes += bytes;
+                    self.counts.empty += 1;
+                    return Ok(());
+                }
                 if let Some(id) = self.ids.iter().find(|id| **id >= contract.vocab_size) {
                     return Err(Error::Failed(format!("token id {id} is not below {}", contract.vocab_size)));
                 }

@@ -1,7 +1,7 @@
 //! A source's documents over all its segments: the survivors by ranges of the key space, and the held-out ones.
 
 use crate::error::Result;
-use crate::mix::{Documents, Entry};
+use crate::mix::{Documents, Entry, range_of};
 
 use super::fates::{Fate, Fates};
 use super::segment::{Cursor, Row, Segment, Totals};
@@ -113,7 +113,7 @@ impl<'a> Survivors<'a> {
         let mut range_documents = vec![0u64; 1 << bits];
         store.walk(|_, _, row, fate| {
             if fate == Fate::Survives {
-                let range = range_of(row.key, bits);
+                let range = range_of(row.key, bits) as usize;
                 range_tokens[range] += u64::from(row.tokens);
                 range_documents[range] += 1;
             }
@@ -135,10 +135,6 @@ impl<'a> Survivors<'a> {
     }
 }
 
-fn range_of(key: u128, bits: u32) -> usize {
-    if bits == 0 { 0 } else { usize::try_from(key >> (128 - bits)).unwrap_or(0) }
-}
-
 impl Documents for Survivors<'_> {
     fn bits(&self) -> u32 {
         self.bits
@@ -146,6 +142,10 @@ impl Documents for Survivors<'_> {
 
     fn range_tokens(&self) -> &[u64] {
         &self.range_tokens
+    }
+
+    fn range_documents(&self, range: u32) -> Result<u64> {
+        Ok(self.range_documents.get(range as usize).copied().unwrap_or(0))
     }
 
     fn range(&self, range: u32) -> Result<Vec<Entry>> {
@@ -213,7 +213,7 @@ mod tests {
                 let plain = |entries: &[Entry]| entries.iter().map(|e| (e.key, e.tokens)).collect::<Vec<_>>();
                 assert_eq!(plain(&x), plain(&y));
                 assert!(x.is_sorted_by_key(|e| e.key));
-                assert!(x.iter().all(|e| range_of(e.key, bits) == range as usize));
+                assert!(x.iter().all(|e| range_of(e.key, bits) == range));
                 assert_eq!(x.iter().map(|e| u64::from(e.tokens)).sum::<u64>(), a.range_tokens()[range as usize]);
                 seen += x.len() as u64;
             }

@@ -43,7 +43,9 @@ pub fn encode(tokens: &[u32], dtype: TokenDtype, bytes: &mut Vec<u8>) -> Result<
 /// Appends the ids in `bytes`, of whatever alignment, to `out`; bytes that make no whole token at the end are left out.
 pub fn decode(bytes: &[u8], dtype: TokenDtype, out: &mut Vec<u32>) {
     match dtype {
-        TokenDtype::U16 => out.extend(bytes.as_chunks::<2>().0.iter().map(|token| u32::from(u16::from_le_bytes(*token)))),
+        TokenDtype::U16 => {
+            out.extend(bytes.as_chunks::<2>().0.iter().map(|token| u32::from(u16::from_le_bytes(*token))))
+        }
         TokenDtype::U32 => out.extend(bytes.as_chunks::<4>().0.iter().map(|token| u32::from_le_bytes(*token))),
     }
 }
