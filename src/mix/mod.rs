@@ -1,5 +1,9 @@
 //! From survivors to windows: which source owns each window position, and which tokens a source's k-th window holds.
 
+mod hash;
+pub mod interleave;
+pub mod labels;
+
 use num_rational::BigRational;
 
 use crate::error::Result;
