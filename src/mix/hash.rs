@@ -168,10 +168,10 @@ mod tests {
         assert_eq!([stream.below(256), stream.below(255), stream.below(254)], GOLDEN_LABELS);
     }
 
-    const GOLDEN_RANGES: [u32; 8] = [0; 8];
-    const GOLDEN_WINDOWS: [u32; 8] = [0; 8];
-    const GOLDEN_DOCUMENT: u64 = 0;
-    const GOLDEN_LABELS: [u64; 3] = [0; 3];
+    const GOLDEN_RANGES: [u32; 8] = [4, 0, 1, 7, 5, 2, 6, 3];
+    const GOLDEN_WINDOWS: [u32; 8] = [6, 7, 4, 0, 3, 5, 2, 1];
+    const GOLDEN_DOCUMENT: u64 = 15_982_551_444_083_150_584;
+    const GOLDEN_LABELS: [u64; 3] = [25, 160, 187];
 
     #[test]
     fn uses_names_and_numbers_do_not_collide() {

@@ -1,8 +1,22 @@
 //! From survivors to windows: which source owns each window position, and which tokens a source's k-th window holds.
 
+mod cache;
+mod concat;
+mod fit;
 mod hash;
 pub mod interleave;
 pub mod labels;
+mod line;
+mod pack;
+mod run;
+mod stream;
+mod stretch;
+#[cfg(test)]
+mod tests;
+
+pub use interleave::{Drift, Interleave, Simulation, end_counts, simulate};
+pub use line::{bits_for, range_of};
+pub use stream::{Draw, EpochUse, MAX_EPOCHS, SourceStream, StreamError};
 
 use num_rational::BigRational;
 
@@ -40,6 +54,11 @@ pub trait Documents: Sync {
 
     /// The documents of a range, sorted by key (equal keys of unequal texts: by their tokens, in stored order).
     fn range(&self, range: u32) -> Result<Vec<Entry>>;
+
+    /// Number of documents of a range that have tokens. A store that has counted them need not read the range.
+    fn range_documents(&self, range: u32) -> Result<u64> {
+        Ok(self.range(range)?.iter().filter(|entry| entry.tokens > 0).count() as u64)
+    }
 }
 
 /// A part of one document in one window.

@@ -27,8 +27,8 @@ enum Clock {
     Alone,
     /// Constant share: releases and deadlines advance by D/p, kept as whole positions and a remainder over alpha.
     Steady { whole: u64, part: u128, release_part: u128, deadline_part: u128 },
-    /// Ramped share: solved anew each time.
-    Ramped { windows: u64, from: f64, slope: f64, delta: f64 },
+    /// Ramped share: solved anew each time, from a guess in floating point. `end`: G(windows); `slope`: 2 (to - from) / windows.
+    Ramped { windows: u64, end: i128, from: f64, square: f64, slope: f64, delta: f64 },
 }
 
 impl Lane {
@@ -52,11 +52,13 @@ impl Lane {
         }
         let windows = windows.max(1);
         let twice = 2 * i128::from(windows);
-        #[expect(clippy::cast_precision_loss, reason = "a first guess; it is corrected in integers")]
+        let (start, rise) = (from as f64 / denominator as f64, (to - from) as f64 / denominator as f64);
         let clock = Clock::Ramped {
             windows,
-            from: from as f64 / denominator as f64,
-            slope: (to - from) as f64 / denominator as f64 / windows as f64,
+            end: (from + to) * per_window * i128::from(windows) * i128::from(windows),
+            from: start,
+            square: start * start,
+            slope: 2.0 * rise / windows as f64,
             delta: 1.0 / per_window as f64,
         };
         Self {
@@ -88,7 +90,8 @@ impl Lane {
     /// Whether `count` windows at `position` are within the bound that the rule keeps.
     pub(super) fn within_bound(&self, position: u64, count: u64) -> bool {
         // A count beyond the position could overflow; it is wrong anyway.
-        count <= position && self.drift(position, count).abs() <= if self.slack == 0 { 0 } else { self.unit - self.slack }
+        count <= position
+            && self.drift(position, count).abs() <= if self.slack == 0 { 0 } else { self.unit - self.slack }
     }
 
     /// Release and deadline of the window after `count`.
@@ -114,7 +117,10 @@ impl Lane {
             Clock::Alone => (release, deadline),
             Clock::Steady { whole, part, release_part, deadline_part } => {
                 let divisor = self.alpha.unsigned_abs();
-                (advance(release, *whole, release_part, *part, divisor), advance(deadline, *whole, deadline_part, *part, divisor))
+                (
+                    advance(release, *whole, release_part, *part, divisor),
+                    advance(deadline, *whole, deadline_part, *part, divisor),
+                )
             }
             Clock::Ramped { .. } => {
                 let (release_at, deadline_at) = self.thresholds(count);
@@ -132,12 +138,10 @@ impl Lane {
 
     #[inline]
     fn solve_both(&self, count: u64, release_at: i128, deadline_at: i128) -> (u64, u64) {
-        let Clock::Ramped { windows, from, slope, delta } = self.clock else { return (NEVER, AT_LEISURE) };
-        let end = self.quota(windows);
-        #[expect(clippy::cast_precision_loss, reason = "a first guess; it is corrected in integers")]
+        let Clock::Ramped { windows, end, from, square, slope, delta } = self.clock else { return (NEVER, AT_LEISURE) };
         let count = count as f64;
-        // The smaller root of slope n²/2 + from n = t, in the form that does not cancel.
-        let guess = |t: f64| 2.0 * t / (from + (from * from + 2.0 * slope * t).max(0.0).sqrt());
+        // The smaller root of (slope / 4) n² + from n = t, in the form that does not cancel.
+        let guess = |t: f64| 2.0 * t / (from + (square + slope * t).max(0.0).sqrt());
         let release = if release_at > end { NEVER } else { self.solve(release_at, guess(count + delta), windows) };
         let deadline =
             if deadline_at > end { AT_LEISURE } else { self.solve(deadline_at, guess(count + 1.0 - delta), windows) };
@@ -147,8 +151,12 @@ impl Lane {
     /// The smallest n in 1..=windows with G(n) ≥ `threshold` (positive, at most G(windows)), from a guess.
     #[inline]
     fn solve(&self, threshold: i128, guess: f64, windows: u64) -> u64 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a guess; `as` saturates, NaN is 0")]
-        let mut n = (guess.ceil() as u64).clamp(1, windows);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a guess; `as` saturates, NaN is 0"
+        )]
+        let mut n = (guess as u64).saturating_add(1).min(windows);
         let mut quota = self.quota(n);
         for _ in 0..8 {
             // G(n) - G(n - 1)

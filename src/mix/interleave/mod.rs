@@ -173,7 +173,10 @@ impl Interleave {
                 (chosen, earliest) = (index, key);
             }
         }
-        debug_assert!(position <= earliest && earliest < NEVER, "a deadline is missed or nobody is released at {position}");
+        debug_assert!(
+            position <= earliest && earliest < NEVER,
+            "a deadline is missed or nobody is released at {position}"
+        );
         self.position = position;
         self.given[chosen] += 1;
         (self.release[chosen], self.deadline[chosen]) =

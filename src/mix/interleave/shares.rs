@@ -31,15 +31,19 @@ impl Shares {
         let positive = ramps.iter().filter(|ramp| !ramp.from.is_zero() || !ramp.to.is_zero()).count();
         let ramped = ramps.iter().any(|ramp| ramp.from != ramp.to);
         let largest = largest_denominator(positive, ramped, windows);
-        let common = ramps.iter().fold(BigInt::one(), |common, ramp| common.lcm(ramp.from.denom()).lcm(ramp.to.denom()));
+        let common =
+            ramps.iter().fold(BigInt::one(), |common, ramp| common.lcm(ramp.from.denom()).lcm(ramp.to.denom()));
         if common <= largest {
             let whole = |share: &BigRational| (share * &common).to_integer();
             return Self::build(ramps.iter().map(|ramp| (whole(&ramp.from), whole(&ramp.to))), &common, true);
         }
         let power = (COARSEST..=FINEST).rev().find(|&power| (BigInt::one() << power) <= largest);
-        let denominator = BigInt::one() << power.ok_or_else(|| {
-            Error::Failed(format!("a phase of {windows} windows with ramped shares is too long to compute: split it"))
-        })?;
+        let denominator = BigInt::one()
+            << power.ok_or_else(|| {
+                Error::Failed(format!(
+                    "a phase of {windows} windows with ramped shares is too long to compute: split it"
+                ))
+            })?;
         let from = apportion(ramps.iter().map(|ramp| &ramp.from), &denominator);
         let to = apportion(ramps.iter().map(|ramp| &ramp.to), &denominator);
         Self::build(from.into_iter().zip(to), &denominator, false)
@@ -83,7 +87,9 @@ fn check(ramps: &[Ramp]) -> Result<()> {
         to += &ramp.to;
     }
     if !from.is_one() || !to.is_one() {
-        return Err(Error::Failed(format!("shares must sum to one; they sum to {from} at the start and {to} at the end")));
+        return Err(Error::Failed(format!(
+            "shares must sum to one; they sum to {from} at the start and {to} at the end"
+        )));
     }
     Ok(())
 }

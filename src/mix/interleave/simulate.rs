@@ -24,7 +24,8 @@ pub fn end_counts(ramps: &[Ramp], windows: u64, budget: u64) -> Result<(Vec<u64>
     let means: Vec<BigRational> =
         ramps.iter().map(|ramp| (&ramp.from + &ramp.to) / BigRational::from(BigInt::from(2))).collect();
     let to_counts = |parts: Vec<BigInt>| -> Result<Vec<u64>> {
-        let count = |part: &BigInt| part.to_u64().ok_or_else(|| Error::Failed(format!("{part} windows are not a count")));
+        let count =
+            |part: &BigInt| part.to_u64().ok_or_else(|| Error::Failed(format!("{part} windows are not a count")));
         parts.iter().map(count).collect()
     };
     if shares.exact {

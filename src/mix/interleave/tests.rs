@@ -51,7 +51,7 @@ fn check(ramps: &[Ramp], windows: u64) {
         for (source, ramp) in ramps.iter().enumerate() {
             let drift = (BigRational::from(BigInt::from(counts[source])) - quota(ramp, position, windows)).abs();
             assert!(drift <= bound, "source {source} is {drift} off at {position} of {windows}: {ramps:?}");
-            if position % 256 == 0 || position == windows {
+            if position.is_multiple_of(256) || position == windows {
                 borders[source] = borders[source].clone().max(drift.clone());
             }
             anywhere[source] = anywhere[source].clone().max(drift);
@@ -178,16 +178,13 @@ fn shares_beyond_128_bits_are_apportioned() {
     shares.push(rest);
     shares.push(BigRational::zero());
     let constant: Vec<Ramp> = shares.iter().map(|share| Ramp { from: share.clone(), to: share.clone() }).collect();
-    let ramped: Vec<Ramp> = shares
-        .iter()
-        .zip(shares.iter().rev())
-        .map(|(from, to)| Ramp { from: from.clone(), to: to.clone() })
-        .collect();
+    let ramped: Vec<Ramp> =
+        shares.iter().zip(shares.iter().rev()).map(|(from, to)| Ramp { from: from.clone(), to: to.clone() }).collect();
     for ramps in [constant, ramped] {
         let windows = 5_000;
         let mut interleave = Interleave::new(&ramps, windows).unwrap();
         assert!(!interleave.exact());
-        let mut counts = vec![0_u64; 5];
+        let mut counts = [0_u64; 5];
         let bound = BigRational::one() - ratio(1, 8) + ratio(1, 1_000_000);
         for (position, owner) in owners(&mut interleave).into_iter().enumerate() {
             counts[usize::from(owner)] += 1;
@@ -228,10 +225,7 @@ fn end_counts_without_a_walk() {
 fn wrong_shares_are_errors() {
     let short = [Ramp { from: ratio(1, 2), to: ratio(1, 2) }];
     assert!(Interleave::new(&short, 10).unwrap_err().to_string().contains("sum to 1/2"));
-    let negative = [
-        Ramp { from: -ratio(1, 2), to: ratio(1, 2) },
-        Ramp { from: ratio(3, 2), to: ratio(1, 2) },
-    ];
+    let negative = [Ramp { from: -ratio(1, 2), to: ratio(1, 2) }, Ramp { from: ratio(3, 2), to: ratio(1, 2) }];
     assert!(Interleave::new(&negative, 10).unwrap_err().to_string().contains("negative"));
     assert!(Interleave::new(&[], 10).is_err());
 }
@@ -256,8 +250,11 @@ fn speed_of_the_walk() {
             let start = std::time::Instant::now();
             simulate(&shares, windows, |_| ()).unwrap();
             let simulated = start.elapsed();
-            println!("{sources} sources, {name}: {:.1} ns a window, {:.1} simulated",
-                walk.as_secs_f64() * 1e9 / windows as f64, simulated.as_secs_f64() * 1e9 / windows as f64);
+            println!(
+                "{sources} sources, {name}: {:.1} ns a window, {:.1} simulated",
+                walk.as_secs_f64() * 1e9 / windows as f64,
+                simulated.as_secs_f64() * 1e9 / windows as f64
+            );
         }
     }
 }
