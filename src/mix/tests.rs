@@ -153,7 +153,7 @@ fn draws() -> impl Strategy<Value = Vec<Draw>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn every_token_is_accounted_for(documents in documents(), draws in draws(), seed: u64) {
@@ -384,4 +384,31 @@ fn a_stream_depends_on_its_seed_and_name_alone() {
     assert_eq!(read(1, "web"), read(1, "web"));
     assert_ne!(read(1, "web"), read(2, "web"));
     assert_ne!(read(1, "web"), read(1, "wob"));
+}
+
+/// `cargo test --release -p syllabus --lib speed_of_streams -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement, not a check"]
+fn speed_of_streams() {
+    let lengths: Vec<u32> = (0..400_000_u64).map(|i| 1 + (xxh3_64(&i.to_le_bytes()) % 1_000) as u32).collect();
+    let large = Memory::new(2, &lengths);
+    let tiny = Memory::new(0, &[5, 6, 7]);
+    for (name, documents, count) in [("200M tokens", &large, 60_000), ("18 tokens", &tiny, 1_000)] {
+        for packing in [Packing::Concat, Packing::BestFit] {
+            let draws = [draw(count / 2, 4_097, packing), draw(count / 2, 4_097, packing)];
+            let start = std::time::Instant::now();
+            let stream = SourceStream::new(documents, 1, "source", None, &draws).unwrap();
+            let laid = start.elapsed();
+            let mut pieces = Vec::new();
+            let mut read = 0;
+            for number in 0..2 {
+                for k in 0..count / 2 {
+                    stream.window(number, k, &mut pieces).unwrap();
+                    read += pieces.len();
+                }
+            }
+            let each = (start.elapsed() - laid).as_secs_f64() * 1e6 / count as f64;
+            println!("{name}, {packing:?}: laid out in {laid:?}, then {each:.2} us a window ({read} pieces)");
+        }
+    }
 }
