@@ -51,7 +51,7 @@ pub struct Curriculum {
 pub struct TokenizerSpec {
     /// Path of `tokenizer.json` as written.
     pub file: String,
-    /// Token put before each document; `None` for `bos: none`. `Err(())` never occurs here: an unsaid BOS is `Unsaid`.
+    /// Token put before each document; an unsaid one is told from `bos: none`.
     pub bos: Bos,
     /// Token put after each document; `None` for `eos: none`.
     pub eos: Option<String>,
@@ -126,8 +126,10 @@ pub struct Near {
     pub bands_rows: Option<(u32, u32)>,
     /// Among which documents.
     pub scope: NearScope,
-    /// Largest share of a source's documents that may go, per source name; `None` key: all others.
+    /// Largest share of a source's documents that may go, where said for all sources.
     pub max_removed: Option<BigRational>,
+    /// The same for single sources; it goes before `max_removed`.
+    pub max_removed_of: BTreeMap<SourceId, BigRational>,
 }
 
 /// Among which documents near duplicates are sought.
