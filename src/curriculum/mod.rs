@@ -4,6 +4,7 @@ mod check;
 pub mod checked;
 pub mod diagnostics;
 pub mod expect;
+mod files;
 pub mod filter;
 mod load;
 mod names;
@@ -17,3 +18,6 @@ pub use checked::Curriculum;
 pub use load::{Loaded, load, parse};
 pub use resolved::Resolved;
 pub use schema::schema;
+
+#[cfg(test)]
+mod tests;

@@ -105,6 +105,7 @@ pub(super) fn decontaminate(raw: &RawDecontaminate, check: &mut Check<'_>) -> Op
             }
         },
     };
+    super::patterns(raw.files.value(), check);
     let texts = |list: &crate::curriculum::raw::OneOrMany| list.items.iter().map(|item| item.value.clone()).collect();
     Some(Decontaminate {
         files: texts(raw.files.value()?),

@@ -90,14 +90,22 @@ impl<'a> Mixes<'a> {
     /// Checks the mixes that no phase names, and says so.
     pub(super) fn finish(&mut self, check: &mut Check<'_>) {
         let all: Vec<(&'a str, &'a Span)> = self.raw.iter().map(|(name, (at, _))| (*name, *at)).collect();
+        let mut unused = Vec::new();
         for (name, at) in all {
             if !self.used.contains(name) {
                 self.build_named(name, check);
-                check.push(
-                    Diagnostic::warning(at.clone(), format!("no phase uses the mix `{name}`"))
-                        .hint("remove it, or name it in a phase"),
-                );
+                unused.push((name, at));
             }
+        }
+        // Beside errors this would be noise: what they break may be what uses the mix.
+        if check.out.has_errors() {
+            return;
+        }
+        for (name, at) in unused {
+            check.push(
+                Diagnostic::warning(at.clone(), format!("no phase uses the mix `{name}`"))
+                    .hint("remove it, or name it in a phase"),
+            );
         }
     }
 
@@ -237,6 +245,9 @@ impl<'a> Mixes<'a> {
                 let own = part.is_some_and(|part| !part.of.is_absent());
                 if !own || near.is_some() {
                     let hint = match near {
+                        Some(near) if own => {
+                            Some(format!("did you mean `{near}`? A share with members of its own needs a name less like it"))
+                        }
                         Some(near) => Some(format!("did you mean `{near}`?")),
                         None if self.raw.contains_key(name) => {
                             Some(format!("`{name}` is a mix: `{{share: 20%, of: {name}}}` takes a share of it"))
@@ -348,7 +359,8 @@ fn listed(list: &[Item<Text>], of: Option<(&str, &[SourceId])>, check: &mut Chec
 
 /// A share divided by a mix: of a group, only the group's sources may be in it.
 fn nested(name: &str, tree: Tree, members: Option<&[SourceId]>, part: &RawPart, check: &mut Check<'_>) -> Option<Part> {
-    for given in [part.by.given().map(|by| &by.at), part.boost.given().map(|boost| &boost.at)].into_iter().flatten() {
+    let sized = part.by.given().map(|by| &by.at).or_else(|| part.boost.given().map(|boost| &boost.at));
+    if let Some(given) = sized {
         check.push(
             Diagnostic::error(given.clone(), "`by` and `boost` share by size, but `of` already gives weights")
                 .hint("list the members instead, as in `of: [github, sql]`, or drop `by` and `boost`"),

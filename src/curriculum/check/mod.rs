@@ -9,7 +9,7 @@ mod template;
 use super::checked::{Bos, Curriculum, Dedup, TokenizerSpec};
 use super::diagnostics::{self, Diagnostic, Diagnostics, Span};
 use super::names::{self, Names};
-use super::raw::{Count, Item, RawCurriculum, RawTokenizer, Slot};
+use super::raw::{Count, Item, OneOrMany, RawCurriculum, RawTokenizer, Slot};
 
 /// Target size of a shard unless said: 1 GiB.
 const SHARD_BYTES: u64 = 1 << 30;
@@ -109,6 +109,22 @@ fn shard_size(slot: &Slot<super::raw::Size>, check: &mut Check<'_>) -> Option<u6
         check.error(&size.at, "a shard holds at least a byte");
     }
     Some(size.value.0)
+}
+
+/// Checks the spelling of file patterns.
+fn patterns(list: Option<&OneOrMany>, check: &mut Check<'_>) {
+    for item in list.map_or(&[][..], |list| &list.items) {
+        if let Err(error) = glob::Pattern::new(&item.value) {
+            let start = item.value.char_indices().nth(error.pos).map_or(item.value.len(), |(at, _)| at);
+            let at = check.inside(item, &(start..item.value.len()));
+            check.push(
+                Diagnostic::error(at, format!("not a file pattern: {}", error.msg))
+                    .hint("`*` and `?` match within a name, `[a-z]` one of several characters, `**` between slashes any folders; `[[]` is a plain bracket"),
+            );
+        } else if item.value.contains('\0') {
+            check.error(&item.at, "a path cannot hold a null character");
+        }
+    }
 }
 
 fn tokenizer(raw: &RawTokenizer, check: &mut Check<'_>) -> TokenizerSpec {

@@ -85,6 +85,7 @@ fn placeholder(name: &str) -> Source {
 fn one(id: SourceId, name: &str, raw: &RawSource, check: &mut Check<'_>) -> Source {
     let mut source = placeholder(name);
     source.group = raw.group.value().map(|group| group.0.clone());
+    super::patterns(raw.files.value(), check);
     source.files = raw.files.value().map_or_else(Vec::new, |files| files.items.iter().map(|file| file.value.clone()).collect());
     if let Some(text) = scalar(&raw.text) {
         match template::parse(&text.value) {

@@ -100,7 +100,7 @@ macro_rules! words {
     ($ty:ty, $schema:literal, $doc:literal { $( $word:literal => $value:expr ),* $(,)? }) => {
         impl $crate::curriculum::raw::Raw for $ty {
             fn expecting() -> std::borrow::Cow<'static, str> {
-                [$( concat!("`", $word, "`") ),*].join(" or ").into()
+                $crate::curriculum::names::either(&[$( $word ),*]).into()
             }
 
             fn read(
