@@ -149,7 +149,8 @@ pub enum RawOf {
 
 impl Raw for RawOf {
     fn expecting() -> Cow<'static, str> {
-        "a mix (`{github: 80, sql: 20}`), the name of one, or a list of sources that share by size (`[github, sql]`)".into()
+        "a mix (`{github: 80, sql: 20}`), the name of one, or a list of sources that share by size (`[github, sql]`)"
+            .into()
     }
 
     fn read(node: &Node, out: &mut Diagnostics) -> Option<Self> {
