@@ -102,7 +102,7 @@ impl Raw for RawShare {
 
 impl JsonSchema for RawShare {
     fn schema_name() -> Cow<'static, str> {
-        "Share of a mix".into()
+        "MixShare".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
@@ -172,7 +172,7 @@ impl Raw for RawOf {
 
 impl JsonSchema for RawOf {
     fn schema_name() -> Cow<'static, str> {
-        "Members of a share".into()
+        "ShareMembers".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {

@@ -248,7 +248,7 @@ mod unix {
         use std::os::unix::fs::PermissionsExt;
         let disk = Disk::new(BASE);
         let path = disk.path("web/a.jsonl");
-        fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0)).expect("set");
+        fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).expect("set");
         // Root reads everything: then there is nothing to refuse.
         let readable = fs_err::File::open(&path).is_ok();
         match disk.resolve() {
