@@ -172,3 +172,30 @@ fn arctic_is_what_was_published() {
     assert_eq!(share(2, &["web"]), ratio(52, 100));
     assert!(share(2, &["github", "sql"]) > ratio(26, 100));
 }
+
+#[test]
+fn the_demo_finds_its_fixtures() {
+    let loaded = load(&repository().join("curricula/demo.yaml"), false).expect("valid");
+    let resolved = loaded.resolve(None).unwrap_or_else(|error| match error {
+        crate::Error::Curriculum { rendered, .. } => panic!("{rendered}"),
+        other => panic!("{other}"),
+    });
+    assert_eq!(resolved.files.len(), loaded.curriculum.sources.len());
+}
+
+/// The real corpus is not the project's: it lies beside the repository, or where `SYLLABUS_REALDATA` says.
+#[test]
+fn realdata_finds_its_files_where_there_are_any() {
+    let data =
+        std::env::var_os("SYLLABUS_REALDATA").map_or_else(|| repository().join("../shared/realdata"), PathBuf::from);
+    if !data.is_dir() {
+        eprintln!("NOT CHECKED: {} is not there; SYLLABUS_REALDATA names the real corpus", data.display());
+        return;
+    }
+    let loaded = load(&repository().join("curricula/realdata.yaml"), false).expect("valid");
+    let resolved = loaded.resolve(Some(&data)).unwrap_or_else(|error| match error {
+        crate::Error::Curriculum { rendered, .. } => panic!("{rendered}"),
+        other => panic!("{other}"),
+    });
+    assert_eq!(resolved.files.iter().map(Vec::len).sum::<usize>(), 29);
+}
