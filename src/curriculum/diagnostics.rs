@@ -48,7 +48,7 @@ impl Diagnostic {
     /// An error.
     #[must_use]
     pub fn error(at: Span, message: impl Into<String>) -> Self {
-        Self { level: Level::Error, at, message: message.into(), label: None, also: Vec::new(), hint: None }
+        Self { level: Level::Error, at, message: visible(message), label: None, also: Vec::new(), hint: None }
     }
 
     /// A warning.
@@ -74,16 +74,24 @@ impl Diagnostic {
     /// Adds what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(visible(hint));
         self
     }
 
     /// Adds what to do, where something is known.
     #[must_use]
-    pub fn maybe_hint(mut self, hint: Option<String>) -> Self {
-        self.hint = hint.or(self.hint);
-        self
+    pub fn maybe_hint(self, hint: Option<String>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
     }
+}
+
+/// Text that a message quotes may hold line breaks and escape sequences: neither may reach a terminal.
+fn visible(text: impl Into<String>) -> String {
+    let text: String = text.into();
+    if text.chars().any(char::is_control) { text.replace(char::is_control, "\u{fffd}") } else { text }
 }
 
 /// Everything said in one run.
@@ -250,4 +258,85 @@ fn floor(text: &str, offset: usize) -> usize {
 fn clamp(text: &str, span: &Span) -> Span {
     let start = floor(text, span.start);
     start..floor(text, span.end).max(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn places_count_characters() {
+        let text = "a: 1\r\nü: é\nlast";
+        assert_eq!(place(text, 0), Place { line: 1, column: 1 });
+        assert_eq!(place(text, text.find('é').expect("there")), Place { line: 2, column: 4 });
+        assert_eq!(place(text, text.len()), Place { line: 3, column: 5 });
+        assert_eq!(place(text, text.len() + 9), Place { line: 3, column: 5 });
+        assert_eq!(place("é", 1), Place { line: 1, column: 1 });
+    }
+
+    #[test]
+    fn rendered_plain_and_coloured() {
+        let list = [Diagnostic::error(9..12, "no source is named `wbe`")
+            .label("here")
+            .also(0..3, "not here")
+            .hint("did you mean `web`?")];
+        let plain = "\
+error: no source is named `wbe`
+ --> c.yaml:2:4
+  |
+1 | web: 1
+  | --- not here
+2 | a: wbe
+  |   ^^^ here
+  |
+  = help: did you mean `web`?";
+        assert_eq!(render(&list, "web: 1\na: wbe\n", "c.yaml", false), plain.replace(":2:4", ":2:3"));
+        assert!(render(&list, "web: 1\na: wbe\n", "c.yaml", true).contains("\u{1b}["));
+    }
+
+    #[test]
+    fn control_characters_are_shown_not_sent() {
+        let list = [Diagnostic::error(0..1, "named `\u{1b}[31m\n`").hint("\u{7}")];
+        let shown = render(&list, "\u{1b}[31m: \u{7}\n", "c.yaml", false);
+        assert!(!shown.contains(['\u{1b}', '\u{7}']), "{shown}");
+    }
+
+    #[test]
+    fn places_inside_scalars() {
+        for (written, value, range, expected) in [
+            ("a = b", "a = b", 4..5, 4..5),
+            ("'it''s x'", "it's x", 5..6, 7..8),
+            (r#""{title}\n\n{body""#, "{title}\n\n{body", 9..10, 12..13),
+            (r#""\u00e9\x41 é x""#, "éA é x", 6..7, 14..15),
+            // Folded lines: the whole scalar.
+            ("a\n  b", "a b", 2..3, 0..5),
+            (">\n  a\n", "a\n", 0..1, 0..6),
+        ] {
+            assert_eq!(inside(written, &(0..written.len()), value, &range), expected, "{written}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rendering_never_panics(
+            text in "[a-zé\u{1F600}\u{301} \t\r\n:{}\u{0}\u{1b}]{0,40}",
+            spans in proptest::collection::vec((0usize..60, 0usize..60), 1..4),
+            colour: bool,
+        ) {
+            let mut diagnostic = Diagnostic::error(spans[0].0..spans[0].1, "message").label("here").hint("hint");
+            for (start, end) in &spans[1..] {
+                diagnostic = diagnostic.also(*start..*end, "there");
+            }
+            let rendered = render(&[diagnostic], &text, "c.yaml", colour);
+            prop_assert!(rendered.contains("message"));
+        }
+
+        #[test]
+        fn inside_lies_inside(written in "[\"'\\\\nxé{} ]{0,12}", value in "[nxé{} \"']{0,12}", start in 0usize..14, length in 0usize..4) {
+            let at = inside(&written, &(0..written.len()), &value, &(start..start + length));
+            prop_assert!(at.start <= at.end && at.end <= written.len());
+        }
+    }
 }

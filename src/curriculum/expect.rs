@@ -304,13 +304,27 @@ mod tests {
             ("code >", 6..6, "expected a percentage", "for example `19.2%`"),
             ("code > 26% ± 1%", 11..13, "only `==` has a tolerance", ""),
             ("code > 26% sql", 11..14, "expected the line to end here", "write each expectation as a line of its own"),
-            ("epochs(code) < 4", 7..11, "`code` is a group: epochs are counted by source", "write a line for each of its sources"),
+            (
+                "epochs(code) < 4",
+                7..11,
+                "`code` is a group: epochs are counted by source",
+                "write a line for each of its sources",
+            ),
             ("epochs(web < 4", 11..12, "expected `)`", ""),
             ("epochs(web) < 400%", 14..18, "epochs are a number, not a percentage", ""),
-            ("", 0..0, "expected the name of a source or group", "write, for example, `web + books >= 80%` or `epochs(github) <= 4`"),
+            (
+                "",
+                0..0,
+                "expected the name of a source or group",
+                "write, for example, `web + books >= 80%` or `epochs(github) <= 4`",
+            ),
         ] {
             let error = Expect::parse(text, &names).expect_err(text);
-            assert_eq!((error.span, error.message.as_str(), error.hint.unwrap_or_default().as_str()), (span, message, hint), "{text}");
+            assert_eq!(
+                (error.span, error.message.as_str(), error.hint.unwrap_or_default().as_str()),
+                (span, message, hint),
+                "{text}"
+            );
         }
     }
 

@@ -258,7 +258,9 @@ fn missing(pattern: &str, root: &Path, parts: &[Part], origin: &Origin) -> Probl
         let next = reached.join(name);
         if next.symlink_metadata().is_err() {
             let names: Vec<String> = fs_err::read_dir(&reached)
-                .map(|entries| entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+                .map(|entries| {
+                    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+                })
                 .unwrap_or_default();
             let mut names = names;
             names.sort();

@@ -36,39 +36,41 @@ pub struct Loaded {
 pub fn load(path: &Path, colour: bool) -> Result<Loaded> {
     let name = path.display().to_string();
     let text = read(path, &name, colour)?;
-    let (curriculum, node, list) = understand(&text, &name, colour)?;
-    let warnings = diagnostics::render(&list, &text, &name, colour);
+    let Understood { curriculum, node, warnings } =
+        understand(&text, &name).map_err(|list| diagnostics::failure(&list, &text, &name, colour))?;
+    let warnings = diagnostics::render(&warnings, &text, &name, colour);
     Ok(Loaded { curriculum, text, path: path.to_owned(), warnings, name, node, colour })
 }
 
 /// Checks the text of a curriculum; `name` is what diagnostics call it.
 pub fn parse(text: &str, name: &str, colour: bool) -> Result<Curriculum> {
-    understand(text, name, colour).map(|(curriculum, _, _)| curriculum)
+    understand(text, name)
+        .map(|understood| understood.curriculum)
+        .map_err(|list| diagnostics::failure(&list, text, name, colour))
 }
 
-/// Text → tree → raw → checked. The list holds warnings.
-fn understand(text: &str, name: &str, colour: bool) -> Result<(Curriculum, Node, Vec<Diagnostic>)> {
-    let fail = |out: Diagnostics| Err(diagnostics::failure(&out.sorted(), text, name, colour));
+/// What a text without errors comes to.
+pub(super) struct Understood {
+    pub(super) curriculum: Curriculum,
+    pub(super) node: Node,
+    pub(super) warnings: Vec<Diagnostic>,
+}
+
+/// Text → tree → raw → checked, or all that is wrong, in the order of the text.
+pub(super) fn understand(text: &str, name: &str) -> Result<Understood, Vec<Diagnostic>> {
     let mut out = Diagnostics::default();
-    let node = match yaml::parse(text) {
-        Ok(node) => node,
-        Err(error) => {
-            out.push(error);
-            return fail(out);
-        }
-    };
+    let node = yaml::parse(text).map_err(|error| vec![error])?;
     if matches!(node.value, Value::Null) {
-        out.push(Diagnostic::error(0..0, "this curriculum is empty").hint("begin with `syllabus: 1`"));
-        return fail(out);
+        return Err(vec![Diagnostic::error(0..0, "this curriculum is empty").hint("begin with `syllabus: 1`")]);
     }
     let checked = RawCurriculum::read(&node, &mut out).and_then(|raw| check::check(&raw, text, &mut out));
     match checked {
         Some(mut curriculum) if !out.has_errors() => {
-            let list = out.sorted();
-            curriculum.warnings = list.iter().map(|warning| diagnostics::one_line(warning, text, name)).collect();
-            Ok((curriculum, node, list))
+            let warnings = out.sorted();
+            curriculum.warnings = warnings.iter().map(|warning| diagnostics::one_line(warning, text, name)).collect();
+            Ok(Understood { curriculum, node, warnings })
         }
-        _ => fail(out),
+        _ => Err(out.sorted()),
     }
 }
 

@@ -17,7 +17,7 @@ pub mod yaml;
 pub use checked::Curriculum;
 pub use load::{Loaded, load, parse};
 pub use resolved::Resolved;
-pub use schema::schema;
+pub use schema::{schema, schema_text};
 
 #[cfg(test)]
 mod tests;

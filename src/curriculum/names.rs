@@ -78,8 +78,9 @@ fn problem(name: &str) -> Option<String> {
 /// Checks a name's spelling and says what is wrong with it; `what` is `source`, `phase` and so on.
 pub fn check(name: &str, what: &str, at: &Span, out: &mut Diagnostics) {
     let diagnostic = if let Some(problem) = problem(name) {
-        Diagnostic::error(at.clone(), format!("the {what} name {name:?} {problem}"))
-            .hint("names hold letters, digits, `_`, `.` and `-`, and begin with a letter or a digit: they become folders")
+        Diagnostic::error(at.clone(), format!("the {what} name {name:?} {problem}")).hint(
+            "names hold letters, digits, `_`, `.` and `-`, and begin with a letter or a digit: they become folders",
+        )
     } else if RESERVED.contains(&name) {
         Diagnostic::error(at.clone(), format!("a {what} cannot be named `{name}`: mixes use the word"))
             .hint("choose another name")

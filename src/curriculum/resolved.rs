@@ -155,7 +155,8 @@ impl Owners {
         let name = |id: SourceId| sources.get(id).map_or("", |source| source.name.as_str());
         for (owner, (count, first)) in shared {
             let files = if count == 1 { "a file".to_owned() } else { format!("{count} files") };
-            let message = format!("`{}` and `{}` read the same: {files}, the first {}", name(owner), name(id), first.display());
+            let message =
+                format!("`{}` and `{}` read the same: {files}, the first {}", name(owner), name(id), first.display());
             let mut error = Diagnostic::error(at.clone(), message)
                 .hint("give each its own files, tell their rows apart with `where`, or declare one with `copies_of`");
             if let Some(place) = self.places.get(owner) {

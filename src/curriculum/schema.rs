@@ -11,3 +11,9 @@ pub fn schema() -> serde_json::Value {
     schema.insert("title".to_owned(), "Syllabus curriculum".into());
     schema.to_value()
 }
+
+/// The schema's file in `schemas/`: the same as text, with a line break at its end.
+#[must_use]
+pub fn schema_text() -> String {
+    format!("{:#}\n", schema())
+}

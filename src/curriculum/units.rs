@@ -15,8 +15,7 @@ pub const MAX_TOKENS: u64 = 1_000_000_000_000_000_000;
 const MAX_DIGITS: usize = 40;
 
 /// Units of token counts, large to small.
-const TOKEN_UNITS: [(&str, u64); 4] =
-    [("T", 1_000_000_000_000), ("B", 1_000_000_000), ("M", 1_000_000), ("k", 1_000)];
+const TOKEN_UNITS: [(&str, u64); 4] = [("T", 1_000_000_000_000), ("B", 1_000_000_000), ("M", 1_000_000), ("k", 1_000)];
 
 /// Units of sizes in bytes, large to small.
 const SIZE_UNITS: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
@@ -91,7 +90,11 @@ pub fn decimal(text: &str) -> Result<BigRational, Problem> {
     }
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
-    if !digits(whole) || !digits(fraction) || !fraction.starts_with(|c: char| c.is_ascii_digit()) || whole.starts_with('_') {
+    if !digits(whole)
+        || !digits(fraction)
+        || !fraction.starts_with(|c: char| c.is_ascii_digit())
+        || whole.starts_with('_')
+    {
         return Err(wrong());
     }
     let fraction = fraction.replace('_', "");
@@ -183,7 +186,10 @@ pub fn count(text: &str) -> Result<u64, Problem> {
         return Err(Problem::new(format!("`{text}` is not a whole number")));
     }
     let value = amount(number)?;
-    if suffix.is_empty() && value.is_integer() && let Some(count) = value.to_integer().to_u64() {
+    if suffix.is_empty()
+        && value.is_integer()
+        && let Some(count) = value.to_integer().to_u64()
+    {
         return Ok(count);
     }
     let problem = Problem::new(format!("`{text}` is not a whole number"));
@@ -196,7 +202,9 @@ pub fn count(text: &str) -> Result<u64, Problem> {
 /// A whole number that may be negative.
 pub fn integer(text: &str) -> Result<i64, Problem> {
     let value = decimal(text)?;
-    if value.is_integer() && let Some(integer) = value.to_integer().to_i64() {
+    if value.is_integer()
+        && let Some(integer) = value.to_integer().to_i64()
+    {
         return Ok(integer);
     }
     Err(Problem::new(format!("`{text}` is not a whole number (of 64 bits)")))
@@ -246,9 +254,14 @@ pub fn weight(text: &str) -> Result<Weight, Problem> {
         _ => match tokens(text) {
             Ok(tokens) => Ok(Weight::Tokens(tokens)),
             Err(problem) if TOKEN_UNITS.iter().any(|(unit, _)| *unit == suffix) => Err(problem),
-            Err(problem) => {
-                Err(Problem { message: format!("`{text}` is not a weight"), hint: problem.hint.or(Some(EXAMPLES.into())) })
-            }
+            Err(problem) => Err(Problem {
+                message: format!("`{text}` is not a weight"),
+                // The suffix that was meant, where that is known; not examples of token counts alone.
+                hint: problem
+                    .hint
+                    .filter(|hint| hint.starts_with(&format!("write `{number}")))
+                    .or(Some(EXAMPLES.into())),
+            }),
         },
     }
 }
@@ -260,14 +273,18 @@ fn hundred() -> BigRational {
 /// A number of tokens as a curriculum would say it: the shortest exact spelling.
 #[must_use]
 pub fn tokens_text(tokens: u64) -> String {
+    let plain = tokens.to_string();
     for (unit, factor) in TOKEN_UNITS {
         if tokens >= factor && tokens.is_multiple_of(factor / 1000) {
             let thousandths = tokens / (factor / 1000);
             let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
-            return format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'));
+            let text = format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'));
+            if text.len() < plain.len() {
+                return text;
+            }
         }
     }
-    tokens.to_string()
+    plain
 }
 
 /// A rational as a decimal of at most six places; `about` stands before it where digits were dropped.
@@ -343,8 +360,7 @@ mod tests {
 
     #[test]
     fn every_size_suffix() {
-        for (text, value) in
-            [("17", 17), ("2KiB", 2_048), ("64MiB", 64 << 20), ("1.5GiB", 3 << 29), ("1TiB", 1 << 40)]
+        for (text, value) in [("17", 17), ("2KiB", 2_048), ("64MiB", 64 << 20), ("1.5GiB", 3 << 29), ("1TiB", 1 << 40)]
         {
             assert_eq!(size(text), Ok(value), "{text}");
         }
@@ -385,6 +401,8 @@ mod tests {
         assert_eq!(tokens_text(25_200_000_000), "25.2B");
         assert_eq!(tokens_text(1_000_000_000_001), "1000000000001");
         assert_eq!(tokens_text(999), "999");
+        assert_eq!(tokens_text(1_001), "1001");
+        assert_eq!(tokens_text(1_500_500_000), "1500.5M");
         assert_eq!(percent_text(&ratio(192, 1000)), "19.2 %");
         assert_eq!(decimal_text(&ratio(1, 3)), "about 0.333333");
         assert_eq!(decimal_text(&ratio(-5, 2)), "-2.5");

@@ -232,7 +232,9 @@ fn span(location: Location, text: &str) -> Span {
 
 /// The byte at which a line and column (from 1, in characters) lie.
 fn offset(text: &str, line: u64, column: u64) -> usize {
-    let (Some(line), Some(column)) = (usize::try_from(line).ok(), usize::try_from(column).ok()) else { return text.len() };
+    let (Some(line), Some(column)) = (usize::try_from(line).ok(), usize::try_from(column).ok()) else {
+        return text.len();
+    };
     let Some(before) = line.checked_sub(1) else { return text.len() };
     let start: usize = text.split_inclusive('\n').take(before).map(str::len).sum();
     let rest = text.get(start..).unwrap_or("");
@@ -285,7 +287,12 @@ fn key_text(key: &Node, text: &str) -> String {
 /// What the YAML crate says, in this project's words where they are clearer.
 fn explain(error: &serde_yaml::Error, text: &str) -> Diagnostic {
     let at = error.location().map_or(text.len()..text.len(), |location| span(location, text));
-    match error.without_snippet() {
+    // What goes wrong inside an alias is told of where the alias is used.
+    let cause = match error.without_snippet() {
+        serde_yaml::Error::AliasError { error, .. } => error.without_snippet(),
+        cause => cause,
+    };
+    match cause {
         serde_yaml::Error::Budget { .. }
         | serde_yaml::Error::AliasReplayLimitExceeded { .. }
         | serde_yaml::Error::AliasExpansionLimitExceeded { .. }
@@ -300,15 +307,15 @@ fn explain(error: &serde_yaml::Error, text: &str) -> Diagnostic {
         serde_yaml::Error::RecursiveReferencesRequireWeakTypes { .. } => {
             Diagnostic::error(at, "an alias cannot stand inside what it names")
         }
-        serde_yaml::Error::UnsupportedTag { .. } => Diagnostic::error(at, format!("not valid YAML: {}", plain(error)))
+        serde_yaml::Error::UnsupportedTag { .. } => Diagnostic::error(at, format!("not valid YAML: {}", plain(cause)))
             .hint("a value that begins with `!` is a YAML tag: put it in quotes"),
-        _ => Diagnostic::error(at, format!("not valid YAML: {}", plain(error))),
+        _ => Diagnostic::error(at, format!("not valid YAML: {}", plain(cause))),
     }
 }
 
 /// The crate's message without its own place (the diagnostic shows a better one).
 fn plain(error: &serde_yaml::Error) -> String {
-    let message = error.without_snippet().to_string();
+    let message = error.to_string();
     let message = message.lines().next().unwrap_or("").trim();
     let cut = message.rfind(" at line ").or_else(|| message.rfind(" (line ")).unwrap_or(message.len());
     message.get(..cut).unwrap_or(message).trim_end_matches([':', ',']).to_owned()

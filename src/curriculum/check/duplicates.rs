@@ -9,13 +9,18 @@ use super::Check;
 use crate::curriculum::checked::{Decontaminate, Dedup, Holdout, Near};
 use crate::curriculum::diagnostics::Diagnostic;
 use crate::curriculum::names::{self, Meaning};
-use crate::curriculum::raw::{RawCoverage, RawCurriculum, RawDecontaminate, RawDedup, RawMaxRemoved, RawNear, Share, Slot};
+use crate::curriculum::raw::{
+    RawCoverage, RawCurriculum, RawDecontaminate, RawDedup, RawMaxRemoved, RawNear, Share, Slot,
+};
 
 /// Largest number of bands times rows: the length of a signature.
 const MAX_SIGNATURE: u32 = 4_096;
 
 pub(super) fn dedup(raw: &RawDedup, check: &mut Check<'_>) -> Dedup {
-    Dedup { exact: raw.exact.value().is_none_or(|flag| flag.0), near: raw.near.given().map(|raw| near(&raw.value, check)) }
+    Dedup {
+        exact: raw.exact.value().is_none_or(|flag| flag.0),
+        near: raw.near.given().map(|raw| near(&raw.value, check)),
+    }
 }
 
 /// A share above zero.
@@ -29,7 +34,8 @@ fn positive(slot: &Slot<Share>, what: &str, check: &mut Check<'_>) -> Option<Big
 }
 
 fn near(raw: &RawNear, check: &mut Check<'_>) -> Near {
-    let jaccard = positive(&raw.jaccard, "the similarity", check).unwrap_or_else(|| BigRational::new(4.into(), 5.into()));
+    let jaccard =
+        positive(&raw.jaccard, "the similarity", check).unwrap_or_else(|| BigRational::new(4.into(), 5.into()));
     let shingle = check.bounded(&raw.shingle, "the number of words in an n-gram", 1, 1_000).unwrap_or(5);
     let bands = check.bounded(&raw.bands, "the number of bands", 1, u64::from(MAX_SIGNATURE));
     let rows = check.bounded(&raw.rows, "the number of rows", 1, u64::from(MAX_SIGNATURE));
@@ -38,7 +44,10 @@ fn near(raw: &RawNear, check: &mut Check<'_>) -> Near {
             if bands.saturating_mul(rows) > MAX_SIGNATURE
                 && let Some(at) = raw.bands.given()
             {
-                check.error(&at.at, format!("bands times rows is at most {MAX_SIGNATURE}, not {}", u64::from(bands) * u64::from(rows)));
+                check.error(
+                    &at.at,
+                    format!("bands times rows is at most {MAX_SIGNATURE}, not {}", u64::from(bands) * u64::from(rows)),
+                );
             }
             Some((bands, rows))
         }
@@ -49,8 +58,11 @@ fn near(raw: &RawNear, check: &mut Check<'_>) -> Near {
             && other.is_absent()
         {
             check.push(
-                Diagnostic::error(given.at.clone(), format!("`{missing}` is missing: bands and rows are given together"))
-                    .hint("give both, or none: they then follow from `jaccard`"),
+                Diagnostic::error(
+                    given.at.clone(),
+                    format!("`{missing}` is missing: bands and rows are given together"),
+                )
+                .hint("give both, or none: they then follow from `jaccard`"),
             );
         }
     }
@@ -133,7 +145,10 @@ pub(super) fn holdout(raw: &RawCurriculum, check: &mut Check<'_>) -> Option<Hold
     }
     names::check(&entry.name, "holdout", &entry.name_at, check.out);
     if super::phases::is_output_file(&entry.name) {
-        check.error(&entry.name_at, format!("`{}` is a file of the dataset: the holdout becomes a folder beside it", entry.name));
+        check.error(
+            &entry.name_at,
+            format!("`{}` is a file of the dataset: the holdout becomes a folder beside it", entry.name),
+        );
     }
     let set = entry.value.value()?;
     let share = positive(&set.share, "the share held out", check)?;

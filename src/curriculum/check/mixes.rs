@@ -71,7 +71,7 @@ impl Tree {
 
 /// The mixes of a curriculum: named ones are checked once, when first used or at the end.
 pub(super) struct Mixes<'a> {
-    raw: BTreeMap<&'a str, (&'a Span, Option<&'a RawMix>)>,
+    raw: BTreeMap<&'a str, Option<&'a RawMix>>,
     done: BTreeMap<&'a str, Option<Tree>>,
     open: Vec<&'a str>,
     used: BTreeSet<&'a str>,
@@ -82,30 +82,18 @@ impl<'a> Mixes<'a> {
         let mut mixes = Self { raw: BTreeMap::new(), done: BTreeMap::new(), open: Vec::new(), used: BTreeSet::new() };
         for entry in raw.mixes.value().map_or(&[][..], |mixes| &mixes.entries) {
             names::check(&entry.name, "mix", &entry.name_at, check.out);
-            mixes.raw.insert(&entry.name, (&entry.name_at, entry.value.value()));
+            mixes.raw.insert(&entry.name, entry.value.value());
         }
         mixes
     }
 
-    /// Checks the mixes that no phase names, and says so.
+    /// Checks the mixes that no phase names: a file may hold variants.
     pub(super) fn finish(&mut self, check: &mut Check<'_>) {
-        let all: Vec<(&'a str, &'a Span)> = self.raw.iter().map(|(name, (at, _))| (*name, *at)).collect();
-        let mut unused = Vec::new();
-        for (name, at) in all {
+        let all: Vec<&'a str> = self.raw.keys().copied().collect();
+        for name in all {
             if !self.used.contains(name) {
                 self.build_named(name, check);
-                unused.push((name, at));
             }
-        }
-        // Beside errors this would be noise: what they break may be what uses the mix.
-        if check.out.has_errors() {
-            return;
-        }
-        for (name, at) in unused {
-            check.push(
-                Diagnostic::warning(at.clone(), format!("no phase uses the mix `{name}`"))
-                    .hint("remove it, or name it in a phase"),
-            );
         }
     }
 
@@ -147,7 +135,7 @@ impl<'a> Mixes<'a> {
         if let Some(done) = self.done.get(name) {
             return done.clone();
         }
-        let raw = self.raw.get(name).and_then(|(_, raw)| *raw);
+        let raw = self.raw.get(name).copied().flatten();
         self.open.push(name);
         let tree = raw.and_then(|raw| self.whole(raw, Some(name), check));
         self.open.pop();
@@ -164,7 +152,8 @@ impl<'a> Mixes<'a> {
             if let Some(first) = seen.insert(source, at) {
                 let source = check.names.sources().find(|name| check.names.get(name) == Some(&Meaning::Source(source)));
                 let message = format!("`{}` is in this mix twice, directly or through a group", source.unwrap_or(""));
-                check.push(Diagnostic::error(at.clone(), message).label("again here").also(first.clone(), "first here"));
+                check
+                    .push(Diagnostic::error(at.clone(), message).label("again here").also(first.clone(), "first here"));
                 once = false;
             }
         }
@@ -175,7 +164,8 @@ impl<'a> Mixes<'a> {
     fn level(&mut self, raw: &'a RawMix, name: Option<&str>, depth: usize, check: &mut Check<'_>) -> Option<Tree> {
         if raw.lines.entries.is_empty() {
             check.push(
-                Diagnostic::error(raw.at.clone(), "this mix is empty").hint("write, for example, `{web: 75%, books: rest}`"),
+                Diagnostic::error(raw.at.clone(), "this mix is empty")
+                    .hint("write, for example, `{web: 75%, books: rest}`"),
             );
             return None;
         }
@@ -198,7 +188,9 @@ impl<'a> Mixes<'a> {
             };
             let at = match entry.value.given() {
                 Some(Item { value: RawShare::Weight(_), at }) => at,
-                Some(Item { value: RawShare::Part(part), .. }) => part.share.given().map_or(&entry.name_at, |share| &share.at),
+                Some(Item { value: RawShare::Part(part), .. }) => {
+                    part.share.given().map_or(&entry.name_at, |share| &share.at)
+                }
                 None => &entry.name_at,
             };
             let members = self.part(&entry.name, &entry.name_at, part, depth, check);
@@ -224,7 +216,14 @@ impl<'a> Mixes<'a> {
     }
 
     /// What stands behind a name in a mix.
-    fn part(&mut self, name: &str, at: &Span, part: Option<&'a RawPart>, depth: usize, check: &mut Check<'_>) -> Option<Part> {
+    fn part(
+        &mut self,
+        name: &str,
+        at: &Span,
+        part: Option<&'a RawPart>,
+        depth: usize,
+        check: &mut Check<'_>,
+    ) -> Option<Part> {
         let meaning = check.names.get(name).cloned();
         let divided = part.filter(|part| !(part.of.is_absent() && part.by.is_absent() && part.boost.is_absent()));
         let members = match meaning {
@@ -245,9 +244,9 @@ impl<'a> Mixes<'a> {
                 let own = part.is_some_and(|part| !part.of.is_absent());
                 if !own || near.is_some() {
                     let hint = match near {
-                        Some(near) if own => {
-                            Some(format!("did you mean `{near}`? A share with members of its own needs a name less like it"))
-                        }
+                        Some(near) if own => Some(format!(
+                            "did you mean `{near}`? A share with members of its own needs a name less like it"
+                        )),
                         Some(near) => Some(format!("did you mean `{near}`?")),
                         None if self.raw.contains_key(name) => {
                             Some(format!("`{name}` is a mix: `{{share: 20%, of: {name}}}` takes a share of it"))
@@ -333,7 +332,8 @@ fn listed(list: &[Item<Text>], of: Option<(&str, &[SourceId])>, check: &mut Chec
             None => {
                 let hint = names::suggestion(name, check.names.all());
                 check.push(
-                    Diagnostic::error(item.at.clone(), format!("no source or group is named `{name}`")).maybe_hint(hint),
+                    Diagnostic::error(item.at.clone(), format!("no source or group is named `{name}`"))
+                        .maybe_hint(hint),
                 );
                 whole = false;
                 continue;
@@ -347,7 +347,8 @@ fn listed(list: &[Item<Text>], of: Option<(&str, &[SourceId])>, check: &mut Chec
             }
             if let Some(first) = members.insert(source, &item.at) {
                 check.push(
-                    Diagnostic::error(item.at.clone(), format!("`{name}` is listed twice")).also(first.clone(), "first here"),
+                    Diagnostic::error(item.at.clone(), format!("`{name}` is listed twice"))
+                        .also(first.clone(), "first here"),
                 );
                 whole = false;
                 break;
@@ -370,7 +371,8 @@ fn nested(name: &str, tree: Tree, members: Option<&[SourceId]>, part: &RawPart, 
     if let Some(members) = members {
         for (source, at) in tree.sources() {
             if !members.contains(&source) {
-                let stranger = check.names.sources().find(|name| check.names.get(name) == Some(&Meaning::Source(source)));
+                let stranger =
+                    check.names.sources().find(|name| check.names.get(name) == Some(&Meaning::Source(source)));
                 let message = format!("`{}` is not in the group `{name}`", stranger.unwrap_or(""));
                 check.push(Diagnostic::error(at.clone(), message));
                 return None;
@@ -398,9 +400,12 @@ fn weigh(weights: &[(Weight, Span)], level: &Span, check: &mut Check<'_>) -> boo
                         .filter_map(|(weight, _)| if let Weight::Percent(share) = weight { Some(share) } else { None })
                         .sum();
                     check.push(
-                        Diagnostic::error(at.clone(), format!("the percentages sum to {}", units::percent_text(&total)))
-                            .label("above 100 % from here on")
-                            .hint("lower them, or write bare numbers: these are normalised"),
+                        Diagnostic::error(
+                            at.clone(),
+                            format!("the percentages sum to {}", units::percent_text(&total)),
+                        )
+                        .label("above 100 % from here on")
+                        .hint("lower them, or write bare numbers: these are normalised"),
                     );
                     return false;
                 }
@@ -446,7 +451,9 @@ fn weigh(weights: &[(Weight, Span)], level: &Span, check: &mut Check<'_>) -> boo
     }
     if percent.is_one() || other_absolute {
         if percent.is_one() && other_absolute {
-            let at = weights.iter().find(|(weight, _)| matches!(weight, Weight::Tokens(1..)) || matches!(weight, Weight::Epochs(epochs) if !epochs.is_zero()));
+            let at = weights.iter().find(|(weight, _)| {
+                matches!(weight, Weight::Tokens(1..)) || matches!(weight, Weight::Epochs(epochs) if !epochs.is_zero())
+            });
             check.push(
                 Diagnostic::error(
                     at.map_or_else(|| level.clone(), |(_, at)| at.clone()),
@@ -515,14 +522,22 @@ pub(super) fn spread(tree: &Tree, budget: &BigRational, at: &Span, check: &mut C
     }
     if !epochs && left.is_zero() && flexible {
         check.push(told(
-            format!("the absolute weights take all of the {} tokens, so nothing is left for the other lines", number(budget)),
+            format!(
+                "the absolute weights take all of the {} tokens, so nothing is left for the other lines",
+                number(budget)
+            ),
             "lower them, or remove the other lines",
         ));
         return;
     }
     if !epochs && !flexible && !left.is_zero() {
         check.push(told(
-            format!("the weights come to {} of {} tokens: {} are given to nothing", number(&fixed), number(budget), number(&left)),
+            format!(
+                "the weights come to {} of {} tokens: {} are given to nothing",
+                number(&fixed),
+                number(budget),
+                number(&left)
+            ),
             "give one line `rest`",
         ));
         return;

@@ -58,7 +58,12 @@ pub(super) fn check(raw: &RawCurriculum, sources: &[Source], defaults: &Defaults
         {
             check.push(
                 Diagnostic::error(
-                    phase.value.tokens.given().or_else(|| phase.value.until.given()).map_or_else(|| phase.at.clone(), |item| item.at.clone()),
+                    phase
+                        .value
+                        .tokens
+                        .given()
+                        .or_else(|| phase.value.until.given())
+                        .map_or_else(|| phase.at.clone(), |item| item.at.clone()),
                     format!("{} tokens come to no window of {length}", units::tokens_text(tokens)),
                 )
                 .hint("raise the budget, or lower `sequence_length`"),
@@ -113,8 +118,11 @@ fn name<'a>(phase: &'a RawPhase, raw: &RawCurriculum, folders: &mut BTreeMap<Str
     let holdouts = raw.holdout.value().map_or(&[][..], |holdout| &holdout.entries);
     if folder == VALIDATION || holdouts.iter().any(|entry| entry.name.to_lowercase() == folder) {
         check.push(
-            Diagnostic::error(name.at.clone(), format!("a phase cannot be named `{text}`: the folder is for held-out documents"))
-                .hint("choose another name"),
+            Diagnostic::error(
+                name.at.clone(),
+                format!("a phase cannot be named `{text}`: the folder is for held-out documents"),
+            )
+            .hint("choose another name"),
         );
     } else if is_output_file(text) {
         check.push(
@@ -213,7 +221,8 @@ fn mix<'a>(phase: &'a RawPhase, mixes: &mut Mixes<'a>, check: &mut Check<'_>) ->
     match phase.mix.value() {
         Some(RawPhaseMix::Constant(mix)) => (mixes.get(mix, check).map(|tree| (tree, place(mix))), None),
         Some(RawPhaseMix::Ramp(ramp)) => {
-            let mut end = |mix: Option<&'a RawMixRef>| mix.and_then(|mix| mixes.get(mix, check).map(|tree| (tree, place(mix))));
+            let mut end =
+                |mix: Option<&'a RawMixRef>| mix.and_then(|mix| mixes.get(mix, check).map(|tree| (tree, place(mix))));
             (end(ramp.from.value()), end(ramp.to.value()))
         }
         None => (None, None),

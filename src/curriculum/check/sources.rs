@@ -24,12 +24,9 @@ pub(super) fn check(raw: &RawCurriculum, check: &mut Check<'_>) -> Vec<Source> {
         check.names.add_source(&entry.name, id);
         if let Some((other, at)) = folders.insert(entry.name.to_lowercase(), (&entry.name, &entry.name_at)) {
             check.push(
-                Diagnostic::error(
-                    entry.name_at.clone(),
-                    format!("`{}` and `{other}` differ only in case", entry.name),
-                )
-                .also(at.clone(), "the other one")
-                .hint("both become folders, and some file systems do not tell them apart"),
+                Diagnostic::error(entry.name_at.clone(), format!("`{}` and `{other}` differ only in case", entry.name))
+                    .also(at.clone(), "the other one")
+                    .hint("both become folders, and some file systems do not tell them apart"),
             );
         }
     }
@@ -86,7 +83,8 @@ fn one(id: SourceId, name: &str, raw: &RawSource, check: &mut Check<'_>) -> Sour
     let mut source = placeholder(name);
     source.group = raw.group.value().map(|group| group.0.clone());
     super::patterns(raw.files.value(), check);
-    source.files = raw.files.value().map_or_else(Vec::new, |files| files.items.iter().map(|file| file.value.clone()).collect());
+    source.files =
+        raw.files.value().map_or_else(Vec::new, |files| files.items.iter().map(|file| file.value.clone()).collect());
     if let Some(text) = scalar(&raw.text) {
         match template::parse(&text.value) {
             Ok(template) => source.text = template,
@@ -149,8 +147,11 @@ fn rules(raw: &RawSource, max_document_bytes: u64, check: &mut Check<'_>) -> Vec
             && number(&low.value) > number(&high.value)
         {
             check.push(
-                Diagnostic::error(high.at.clone(), format!("`{high_key}` is less than `{low_key}`: no text would pass"))
-                    .also(low.at.clone(), low_key),
+                Diagnostic::error(
+                    high.at.clone(),
+                    format!("`{high_key}` is less than `{low_key}`: no text would pass"),
+                )
+                .also(low.at.clone(), low_key),
             );
         }
     }
@@ -198,9 +199,7 @@ fn parent_of(id: SourceId, parent: &Item<Text>, check: &mut Check<'_>) -> Option
         }
         None => {
             let hint = names::suggestion(name, check.names.sources());
-            check.push(
-                Diagnostic::error(parent.at.clone(), format!("no source is named `{name}`")).maybe_hint(hint),
-            );
+            check.push(Diagnostic::error(parent.at.clone(), format!("no source is named `{name}`")).maybe_hint(hint));
             None
         }
     }
@@ -229,12 +228,11 @@ fn cycles(sources: &[Source], raw: &RawCurriculum, check: &mut Check<'_>) {
                 *told = true;
             }
         }
-        let names: Vec<&str> = path
-            .iter()
-            .chain([&start])
-            .filter_map(|id| sources.get(*id).map(|source| source.name.as_str()))
-            .collect();
-        if let Some(at) = entries.get(start).and_then(|entry| entry.value.value()).and_then(|source| source.copies_of.given()) {
+        let names: Vec<&str> =
+            path.iter().chain([&start]).filter_map(|id| sources.get(*id).map(|source| source.name.as_str())).collect();
+        if let Some(at) =
+            entries.get(start).and_then(|entry| entry.value.value()).and_then(|source| source.copies_of.given())
+        {
             check.push(
                 Diagnostic::error(at.at.clone(), format!("copies in a circle: {}", names.join(" → ")))
                     .hint("a declared subset has a parent that is not a subset of it"),

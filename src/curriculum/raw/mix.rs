@@ -102,7 +102,7 @@ impl Raw for RawShare {
 
 impl JsonSchema for RawShare {
     fn schema_name() -> Cow<'static, str> {
-        "Share of a mix".into()
+        "MixShare".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
@@ -149,7 +149,8 @@ pub enum RawOf {
 
 impl Raw for RawOf {
     fn expecting() -> Cow<'static, str> {
-        "a mix (`{github: 80, sql: 20}`), the name of one, or a list of sources that share by size (`[github, sql]`)".into()
+        "a mix (`{github: 80, sql: 20}`), the name of one, or a list of sources that share by size (`[github, sql]`)"
+            .into()
     }
 
     fn read(node: &Node, out: &mut Diagnostics) -> Option<Self> {
@@ -171,7 +172,7 @@ impl Raw for RawOf {
 
 impl JsonSchema for RawOf {
     fn schema_name() -> Cow<'static, str> {
-        "Members of a share".into()
+        "ShareMembers".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {

@@ -82,7 +82,7 @@ impl Raw for RawMixRef {
 
 impl JsonSchema for RawMixRef {
     fn schema_name() -> Cow<'static, str> {
-        "Mix or its name".into()
+        "MixRef".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
@@ -112,7 +112,7 @@ impl Raw for RawPhaseMix {
 
 impl JsonSchema for RawPhaseMix {
     fn schema_name() -> Cow<'static, str> {
-        "Mix of a phase".into()
+        "PhaseMix".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {

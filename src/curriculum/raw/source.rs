@@ -66,10 +66,7 @@ impl Raw for RawBadRow {
             Value::Text(text) if text == "error" => Some(Self::Error),
             Value::Text(text) if text == "count" => Some(Self::Count),
             Value::Text(text) => {
-                out.push(Diagnostic::error(
-                    node.at.clone(),
-                    format!("expected {}, found `{text}`", Self::expecting()),
-                ));
+                out.push(Diagnostic::error(node.at.clone(), format!("expected {}, found `{text}`", Self::expecting())));
                 None
             }
             Value::Map(entries) => {
@@ -77,7 +74,10 @@ impl Raw for RawBadRow {
                 match limit {
                     Some((_, entry)) => Some(Self::Limited(Slot::read(entry, out))),
                     None => {
-                        out.push(mismatch::<Self>(node));
+                        // Where there are other keys, these have been told.
+                        if entries.is_empty() {
+                            out.push(mismatch::<Self>(node));
+                        }
                         None
                     }
                 }
