@@ -28,6 +28,8 @@ pub mod view;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
+mod published;
+#[cfg(test)]
 mod tests;
 
 use num_rational::BigRational;

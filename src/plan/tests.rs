@@ -532,23 +532,3 @@ fn best_fit_is_refused_only_when_padding_cannot_explain_it() {
     curriculum.sources[0].tokens = Some(450_000);
     assert!(plan(&curriculum, &declared(&curriculum), &one(), 2).is_err());
 }
-
-/// `cargo test --release -p syllabus --lib whole_of_arctic -- --ignored --nocapture`
-#[test]
-#[ignore = "walks 854 million windows"]
-fn the_whole_of_arctic_is_walked() {
-    let start = std::time::Instant::now();
-    let curriculum = arctic();
-    let planned = plan(&curriculum, &declared(&curriculum), &one(), 2).unwrap();
-    println!("planned in {:?}", start.elapsed());
-    assert!(start.elapsed().as_secs() < 1);
-    let walked = simulate::simulate(&planned, 2, &|_| ()).unwrap();
-    println!("walked in {:?}", start.elapsed());
-    for (phase, walk) in planned.phases.iter().zip(&walked.phases) {
-        let (borders, anywhere) = walk.largest();
-        assert!(borders <= anywhere && anywhere <= fraction(7, 8), "1 - 1/(2m - 2) of 5 sources");
-        for (planned, walked) in phase.source_windows.iter().zip(&walk.source_windows) {
-            assert!(planned.abs_diff(*walked) <= 1);
-        }
-    }
-}
