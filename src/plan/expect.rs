@@ -3,6 +3,7 @@
 use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{ToPrimitive, Zero};
+use syllabus_reader::format::manifest::ExpectResult;
 
 use crate::curriculum::checked::Curriculum;
 use crate::curriculum::expect::{Expect, Op, Subject};
@@ -32,6 +33,17 @@ impl Judged {
         let value = self.value.to_f64().unwrap_or(f64::MAX);
         if self.epochs { number::decimal(value) } else { number::percent(value) }
     }
+
+    /// As the manifest has it.
+    #[must_use]
+    pub fn result(&self, phase: &str) -> ExpectResult {
+        ExpectResult {
+            phase: phase.to_owned(),
+            text: self.text.clone(),
+            value: self.value.to_f64().unwrap_or(f64::MAX),
+            holds: self.holds,
+        }
+    }
 }
 
 /// Judges a line of a phase.
@@ -59,6 +71,35 @@ pub fn judge(expect: &Expect, window_tokens: u32, windows: &[u64], stored: &[u64
     };
     let holds = holds(expect, &value, &allowance);
     Judged { text: expect.text.clone(), value, epochs, allowance, holds }
+}
+
+/// A phase as it was emitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Emitted {
+    /// W.
+    pub window_tokens: u32,
+    /// Its windows by source.
+    pub windows: Vec<u64>,
+}
+
+/// Judges all lines again on what was emitted: one [`Emitted`] for each phase of the curriculum, in order; `unique` are the
+/// unique tokens of each source, counted.
+#[must_use]
+pub fn judge_emitted(curriculum: &Curriculum, phases: &[Emitted], unique: &[u64]) -> Vec<ExpectResult> {
+    let mut stored = vec![0_u64; unique.len()];
+    let mut results = Vec::new();
+    for (asked, emitted) in curriculum.phases.iter().zip(phases) {
+        for (total, windows) in stored.iter_mut().zip(&emitted.windows) {
+            *total = total.saturating_add(windows.saturating_mul(emitted.window_tokens.into()));
+        }
+        results.extend(
+            asked
+                .expect
+                .iter()
+                .map(|line| judge(line, emitted.window_tokens, &emitted.windows, &stored, unique).result(&asked.name)),
+        );
+    }
+    results
 }
 
 fn holds(expect: &Expect, value: &BigRational, allowance: &BigRational) -> bool {

@@ -18,7 +18,7 @@ use num_traits::ToPrimitive;
 use crate::curriculum::checked::{Curriculum, Packing, SourceId};
 use crate::error::Result;
 
-use super::{Basis, Plan, SourcePlan, number, patch, refuse};
+use super::{Basis, PhasePlan, Plan, SourcePlan, number, patch, refuse};
 
 /// Tokens that an average range holds at most: the mix cuts a source's key space by it.
 const RANGE_TOKENS: u128 = 64 << 20;
@@ -75,7 +75,7 @@ fn shortfall(plan: &Plan, source: SourceId, reading: Reading) -> Option<Shortfal
     let mut before = 0_u128;
     let mut first = None;
     for (index, phase) in plan.phases.iter().enumerate() {
-        let windows = phase.source_windows[source];
+        let windows = windows(phase, source, reading);
         let window = u128::from(phase.window_tokens);
         asked += match (phase.packing, reading) {
             (Packing::BestFit, Reading::Favourable) => {
@@ -99,6 +99,26 @@ fn shortfall(plan: &Plan, source: SourceId, reading: Reading) -> Option<Shortfal
         windows: saturated((asked - permitted).div_ceil(window)),
         sustained: saturated(permitted.saturating_sub(before) / window),
     })
+}
+
+/// Windows that a phase asks of a source; where the count is known within one, the fewer or the more of both.
+fn windows(phase: &PhasePlan, source: SourceId, reading: Reading) -> u64 {
+    let count = phase.source_windows[source];
+    if phase.exact {
+        return count;
+    }
+    let quota = phase.quota(source);
+    match reading {
+        Reading::Favourable => quota.floor().to_integer().to_u64().map_or(count, |floor| floor.min(count)),
+        Reading::AsItStands => quota.ceil().to_integer().to_u64().map_or(count, |ceiling| ceiling.max(count)),
+    }
+}
+
+/// What all phases ask of a source in stored tokens, if windows are full and a count known within one is the larger.
+pub(super) fn asked_at_most(plan: &Plan, source: SourceId) -> u128 {
+    let stored =
+        |phase: &PhasePlan| u128::from(windows(phase, source, Reading::AsItStands)) * u128::from(phase.window_tokens);
+    plan.phases.iter().map(stored).sum()
 }
 
 /// Ranges that all permitted epochs of a source pass through, and one more for what a change of packing left over.

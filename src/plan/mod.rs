@@ -28,6 +28,8 @@ pub mod view;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
+mod published;
+#[cfg(test)]
 mod tests;
 
 use num_rational::BigRational;
@@ -43,7 +45,7 @@ pub use feasible::Shortfall;
 pub use size::{Basis, SourceSize, declared_sizes};
 
 /// A plan walks a phase of at most so many windows to know its counts exactly; a longer one is walked by `simulate`.
-const WALK_WINDOWS: u64 = 1 << 22;
+const WALK_WINDOWS: u64 = 1 << 20;
 
 /// The whole plan.
 #[derive(Debug, Clone)]

@@ -4,9 +4,11 @@ use num_rational::BigRational;
 use num_traits::ToPrimitive;
 
 use crate::curriculum::checked::{Curriculum, OnExhausted, SourceId};
+use crate::mix::Ramp;
+use crate::mix::interleave::end_counts;
 
-use super::feasible::{Reading, Shortfall, read};
-use super::{Plan, draft, number};
+use super::feasible::{Reading, Shortfall, asked_at_most, read};
+use super::{Plan, SourceSize, draft_with, number, size};
 
 /// How many scales are tried before none is offered.
 const TRIES: u32 = 12;
@@ -76,8 +78,7 @@ pub fn patches(curriculum: &Curriculum, plan: &Plan, short: &[Shortfall]) -> Vec
     if !capped && curriculum.on_exhausted == OnExhausted::Error {
         candidates.push(Patch::Repeat);
     }
-    let mut patches: Vec<Patch> =
-        candidates.into_iter().filter(|patch| planned(curriculum, plan, patch).is_some()).collect();
+    let mut patches: Vec<Patch> = candidates.into_iter().filter(|patch| suffices(curriculum, plan, patch)).collect();
     patches.extend(smaller_scale(curriculum, plan));
     patches
 }
@@ -87,11 +88,7 @@ fn more_epochs(plan: &Plan, short: &[Shortfall]) -> Option<Patch> {
     let mut sources = Vec::new();
     for short in short {
         let size = plan.sources[short.source].size.tokens;
-        let asked: u128 = plan
-            .phases
-            .iter()
-            .map(|phase| u128::from(phase.source_windows[short.source]) * u128::from(phase.window_tokens))
-            .sum();
+        let asked = asked_at_most(plan, short.source);
         let epochs = (size > 0).then(|| asked.div_ceil(size.into()))?;
         sources.push((short.source, u32::try_from(epochs).ok()?));
     }
@@ -102,7 +99,9 @@ fn more_epochs(plan: &Plan, short: &[Shortfall]) -> Option<Patch> {
 fn smaller_scale(curriculum: &Curriculum, plan: &Plan) -> Option<Patch> {
     let mut scale = plan.scale.clone();
     for _ in 0..TRIES {
-        let at = draft(curriculum, &sizes(plan), &scale, plan.token_width).ok()?;
+        // Counts within one window do, as the larger is taken: nothing is walked.
+        let counts = |_, shares: &[Ramp], windows| end_counts(shares, windows, 0);
+        let at = draft_with(curriculum, &sizes(plan), &scale, plan.token_width, counts).ok()?;
         let short = read(&at, Reading::AsItStands);
         if short.is_empty() {
             return (scale < plan.scale).then_some(Patch::Scale(scale));
@@ -119,16 +118,15 @@ fn smaller_scale(curriculum: &Curriculum, plan: &Plan) -> Option<Patch> {
     None
 }
 
-/// The plan after a patch, if nothing falls short in it.
-fn planned(curriculum: &Curriculum, plan: &Plan, patch: &Patch) -> Option<Plan> {
+/// Whether nothing falls short for certain after a patch that changes how often sources are read, not how much is asked.
+fn suffices(curriculum: &Curriculum, plan: &Plan, patch: &Patch) -> bool {
     let mut curriculum = curriculum.clone();
     let mut scale = plan.scale.clone();
     patch.apply(&mut curriculum, &mut scale);
-    let patched = draft(&curriculum, &sizes(plan), &scale, plan.token_width).ok()?;
-    let short = read(&patched, Reading::Favourable);
-    short.is_empty().then_some(patched)
+    let patched = Plan { sources: size::source_plans(&curriculum, &sizes(plan)), ..plan.clone() };
+    read(&patched, Reading::Favourable).is_empty()
 }
 
-fn sizes(plan: &Plan) -> Vec<super::SourceSize> {
+fn sizes(plan: &Plan) -> Vec<SourceSize> {
     plan.sources.iter().map(|source| source.size).collect()
 }

@@ -19,6 +19,9 @@ use crate::mix::interleave::Interleave;
 use super::budget::BLOCK;
 use super::{Plan, draft_with, refuse};
 
+/// Windows between two words on progress.
+const PROGRESS: u64 = 1 << 20;
+
 /// What the walk found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Simulation {
@@ -46,12 +49,13 @@ pub struct Drift {
     pub after: u64,
 }
 
-/// Walks all phases on `threads` threads. Memory does not depend on the length.
+/// Walks all phases on `threads` threads, at most one for each phase. Memory does not depend on the length. `progress` is
+/// told now and then, on any thread, how many windows more were walked.
 ///
 /// # Errors
 ///
 /// What the interleave says of shares that do not sum to one.
-pub fn simulate(plan: &Plan, threads: usize) -> Result<Simulation> {
+pub fn simulate(plan: &Plan, threads: usize, progress: &(dyn Fn(u64) + Sync)) -> Result<Simulation> {
     let count = plan.phases.len();
     let mut longest_first: Vec<usize> = (0..count).collect();
     longest_first.sort_by_key(|index| std::cmp::Reverse(plan.phases[*index].windows));
@@ -60,7 +64,7 @@ pub fn simulate(plan: &Plan, threads: usize) -> Result<Simulation> {
         let mut done = Vec::new();
         while let Some(index) = longest_first.get(next.fetch_add(1, Ordering::Relaxed)) {
             let phase = &plan.phases[*index];
-            done.push((*index, walk(&phase.shares, phase.windows)));
+            done.push((*index, walk(&phase.shares, phase.windows, progress)));
         }
         done
     };
@@ -96,7 +100,7 @@ pub fn settled(curriculum: &Curriculum, plan: &Plan, simulation: &Simulation) ->
     })
 }
 
-fn walk(shares: &[Ramp], windows: u64) -> Result<PhaseWalk> {
+fn walk(shares: &[Ramp], windows: u64, progress: &(dyn Fn(u64) + Sync)) -> Result<PhaseWalk> {
     let mut interleave = Interleave::new(shares, windows)?;
     let mut meter = Meter::new(shares, windows);
     let mut owners = Vec::with_capacity(256);
@@ -107,7 +111,11 @@ fn walk(shares: &[Ramp], windows: u64) -> Result<PhaseWalk> {
             return Err(refuse::failed(format!("the interleave ended after {} of {windows} windows", meter.placed)));
         }
         meter.block(&owners);
+        if meter.placed.is_multiple_of(PROGRESS) {
+            progress(PROGRESS);
+        }
     }
+    progress(windows % PROGRESS);
     Ok(meter.finish())
 }
 

@@ -31,7 +31,7 @@ pub struct PlanView {
     /// Width of a token.
     pub token_dtype: TokenDtype,
     /// Trained positions of all phases.
-    pub tokens: u128,
+    pub tokens: u64,
     /// Windows of all phases.
     pub windows: u64,
     /// Sources in declaration order.
@@ -72,7 +72,7 @@ pub struct SourceView {
     /// Stored tokens read, divided by unique tokens; `null` for a source without tokens.
     pub epochs: Option<f64>,
     /// Stored tokens that may still be read (below zero: missing); `null` without bound.
-    pub left: Option<i128>,
+    pub left: Option<i64>,
 }
 
 /// A phase.
@@ -89,7 +89,7 @@ pub struct PhaseView {
     /// Windows.
     pub windows: u64,
     /// Trained positions: windows × S.
-    pub tokens: u128,
+    pub tokens: u64,
     /// Windows of a full shard.
     pub shard_windows: u64,
     /// Shards.
@@ -120,13 +120,13 @@ pub struct PhaseSourceView {
     /// Windows given.
     pub windows: u64,
     /// Trained positions given: windows × S.
-    pub tokens: u128,
+    pub tokens: u64,
     /// Unique tokens.
     pub unique_tokens: u64,
     /// Epochs read by the phase's end.
     pub epochs: Option<f64>,
     /// Stored tokens that may still be read after the phase (below zero: missing); `null` without bound.
-    pub left: Option<i128>,
+    pub left: Option<i64>,
     /// Its drift, where the schedule was walked.
     pub drift: Option<DriftView>,
 }
@@ -182,7 +182,7 @@ pub fn view(curriculum: &Curriculum, plan: &Plan, dtype: TokenDtype, extras: Ext
         seed: curriculum.seed,
         scale: plan.scale.to_string(),
         token_dtype: dtype,
-        tokens: plan.phases.iter().map(PhasePlan::tokens).sum(),
+        tokens: saturated(plan.phases.iter().map(PhasePlan::tokens).sum()),
         windows: plan.phases.iter().map(|phase| phase.windows).sum(),
         feasible: suffice && phases.iter().flat_map(|phase| &phase.expect).all(|line| line.holds),
         sources,
@@ -227,7 +227,7 @@ fn phase_view(curriculum: &Curriculum, plan: &Plan, index: usize, simulation: Op
                 share_to: float(&ramp.to),
                 share: ((&ramp.from + &ramp.to) / (BigRational::one() + BigRational::one())).to_string(),
                 windows: phase.source_windows[source],
-                tokens: u128::from(phase.source_windows[source]) * u128::from(phase.sequence_length),
+                tokens: saturated(u128::from(phase.source_windows[source]) * u128::from(phase.sequence_length)),
                 unique_tokens: of.size.tokens,
                 epochs: epochs(phase.stored[source], of.size.tokens),
                 left: left(of.permitted(), phase.stored[source]),
@@ -244,7 +244,7 @@ fn phase_view(curriculum: &Curriculum, plan: &Plan, index: usize, simulation: Op
             Packing::BestFit => "best_fit",
         },
         windows: phase.windows,
-        tokens: phase.tokens(),
+        tokens: saturated(phase.tokens()),
         shard_windows: phase.shard_windows,
         shards: phase.shards(),
         exact: phase.exact,
@@ -280,6 +280,15 @@ fn epochs(stored: u64, unique: u64) -> Option<f64> {
     (unique > 0).then(|| stored as f64 / unique as f64)
 }
 
-fn left(permitted: Option<u128>, stored: u64) -> Option<i128> {
-    permitted.map(|permitted| i128::try_from(permitted).unwrap_or(i128::MAX) - i128::from(stored))
+/// Permitted less stored; what passes 63 bits is as good as the largest number that does not.
+fn left(permitted: Option<u128>, stored: u64) -> Option<i64> {
+    let left = |permitted: u128| {
+        let left = i128::try_from(permitted).unwrap_or(i128::MAX) - i128::from(stored);
+        i64::try_from(left).unwrap_or(if left < 0 { i64::MIN } else { i64::MAX })
+    };
+    permitted.map(left)
+}
+
+fn saturated(number: u128) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }

@@ -46,7 +46,7 @@ fn head(view: &PlanView) -> String {
     format!(
         "{}: {phases}, {} tokens in {}, seed {}, {}{scale}\n",
         view.name,
-        number::tokens_u128(view.tokens),
+        number::tokens(view.tokens),
         plural(view.windows, "window"),
         view.seed,
         match view.token_dtype {
@@ -68,7 +68,7 @@ fn phase_text(view: &PlanView, index: usize, phase: &PhaseView) -> String {
         index + 1,
         view.phases.len(),
         phase.name,
-        number::tokens_u128(phase.tokens),
+        number::tokens(phase.tokens),
         plural(phase.windows, "window"),
         number::count(phase.sequence_length.into()),
         phase.packing,
@@ -88,7 +88,7 @@ fn phase_text(view: &PlanView, index: usize, phase: &PhaseView) -> String {
                 format!("{indent}{}", source.name),
                 share(phase.ramp, source.share_from, source.share_to),
                 number::count(source.windows),
-                number::tokens_u128(source.tokens),
+                number::tokens(source.tokens),
                 format!("{}{}", mark(view, &source.name), number::tokens(source.unique_tokens)),
                 source.epochs.map_or_else(|| "-".to_owned(), number::decimal),
                 left(source.left),
@@ -101,7 +101,7 @@ fn phase_text(view: &PlanView, index: usize, phase: &PhaseView) -> String {
                     sources.iter().map(|source| source.share_to).sum(),
                 ),
                 number::count(sources.iter().map(|source| source.windows).sum()),
-                number::tokens_u128(sources.iter().map(|source| source.tokens).sum()),
+                number::tokens(sources.iter().map(|source| source.tokens).sum()),
             ],
         });
     }
@@ -273,11 +273,11 @@ fn share(ramp: bool, from: f64, to: f64) -> String {
     }
 }
 
-fn left(left: Option<i128>) -> String {
+fn left(left: Option<i64>) -> String {
     match left {
         None => "any".to_owned(),
-        Some(left) if left < 0 => format!("-{}", number::tokens_u128(left.unsigned_abs())),
-        Some(left) => number::tokens_u128(left.unsigned_abs()),
+        Some(left) if left < 0 => format!("-{}", number::tokens(left.unsigned_abs())),
+        Some(left) => number::tokens(left.unsigned_abs()),
     }
 }
 

@@ -25,7 +25,7 @@ fn conditions(sources: usize) -> Conditions {
 }
 
 fn seen(curriculum: &Curriculum, plan: &Plan, walked: bool) -> PlanView {
-    let walk = walked.then(|| simulate::simulate(plan, 2).unwrap());
+    let walk = walked.then(|| simulate::simulate(plan, 2, &|_| ()).unwrap());
     let extras = Extras {
         exports: exports::exports(curriculum, plan, TokenDtype::U16, Some(32_000)),
         prediction: Some(predict(plan, &conditions(plan.sources.len()))),
