@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::source::SourceBytes;
-use super::stream;
+use super::stream::{self, Stream};
 use crate::{Error, Result};
 
 /// How a stream of bytes is compressed.
@@ -78,7 +78,10 @@ pub fn detect(source: &SourceBytes) -> Result<Format> {
         return Ok(Format::ArrowStream);
     }
     if let Some(what) = foreign(&head) {
-        return Err(at_start(source, format!("{what} is not read: rewrite the file as Parquet, or as JSON Lines with gzip or zstd")));
+        return Err(at_start(
+            source,
+            format!("{what} is not read: rewrite the file as Parquet, or as JSON Lines with gzip or zstd"),
+        ));
     }
     let compression = if head.starts_with(&[0x1F, 0x8B]) {
         Compression::Gzip
@@ -89,7 +92,7 @@ pub fn detect(source: &SourceBytes) -> Result<Format> {
     };
     if compression != Compression::Plain {
         head.clear();
-        let opened = stream::open(source, compression)?;
+        let opened = Stream::open(source, compression)?;
         opened.take(HEAD).read_to_end(&mut head).map_err(|e| at_start(source, stream::explain(&e, compression)))?;
         if head.starts_with(b"PAR1") || head.starts_with(b"ARROW1") {
             return Err(at_start(source, "a compressed table: decompress it, its pages are compressed already"));
@@ -97,13 +100,18 @@ pub fn detect(source: &SourceBytes) -> Result<Format> {
     }
     let is_json = looks_like_json(&head);
     if packed && compression == Compression::Plain && !is_json {
-        return Err(at_start(source, "neither a gzip nor a zstd stream, as its ending says: it is truncated or damaged"));
+        return Err(at_start(
+            source,
+            "neither a gzip nor a zstd stream, as its ending says: it is truncated or damaged",
+        ));
     }
     match ending {
         Ending::Lines => Ok(Format::Lines(compression)),
         Ending::Text => Ok(Format::Text(compression)),
         _ if is_json => Ok(Format::Lines(compression)),
-        Ending::Table => Err(at_start(source, "neither Parquet nor Arrow IPC, as its ending says: it is truncated or damaged")),
+        Ending::Table => {
+            Err(at_start(source, "neither Parquet nor Arrow IPC, as its ending says: it is truncated or damaged"))
+        }
         Ending::Other => Ok(Format::Text(compression)),
     }
 }

@@ -3,8 +3,8 @@
 //! Values are taken from pages as they stand: a string is a slice of its page, and no page is decoded twice or into
 //! another layout first.
 
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parquet::basic::{ConvertedType, LogicalType, Repetition, TimeUnit, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
@@ -13,7 +13,8 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::schema::types::{SchemaDescriptor, Type};
 
-use super::pages::BoundedPages;
+use super::contain::contain;
+use super::pages::{BoundedPages, Progress};
 use super::scalar;
 use super::source::SourceBytes;
 use super::value::Value;
@@ -70,7 +71,7 @@ struct Place {
     level: i16,
 }
 
-fn walk<'n>(group: &Type, path: &mut dyn Iterator<Item = &'n str>, at: Place) -> Option<Leaf> {
+fn walk(group: &Type, path: &mut dyn Iterator<Item = &str>, at: Place) -> Option<Leaf> {
     let key = path.next()?;
     let mut leaf = at.leaf;
     let mut found = None;
@@ -257,8 +258,10 @@ fn binary(kind: Kind, bytes: &[u8]) -> Value<'_> {
 pub struct LeafReader {
     leaf: Leaf,
     reader: ColumnReader,
-    given: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     taken: u64,
+    to_skip: usize,
+    max_page: u64,
     nullable: bool,
     levels: Vec<i16>,
     repetitions: Vec<i16>,
@@ -269,11 +272,23 @@ impl LeafReader {
     pub fn open(source: &SourceBytes, leaf: Leaf, group: &RowGroupMetaData, max_page: u64) -> Result<Self> {
         let descriptor = group.schema_descr().column(leaf.index);
         let rows = usize::try_from(group.num_rows()).map_err(|e| ParquetError::General(e.to_string()))?;
-        let given = Arc::new(AtomicU64::new(0));
-        let pages = BoundedPages::new(source, group.column(leaf.index), rows, max_page, Arc::clone(&given))?;
+        let progress = Arc::new(Progress::default());
         let nullable = descriptor.max_def_level() > 0;
-        let reader = get_column_reader(descriptor, Box::new(pages));
-        Ok(Self { leaf, reader, given, taken: 0, nullable, levels: Vec::new(), repetitions: Vec::new() })
+        let reader = decoded(|| {
+            let pages = BoundedPages::new(source, group.column(leaf.index), rows, max_page, Arc::clone(&progress))?;
+            Ok(get_column_reader(descriptor, Box::new(pages)))
+        })?;
+        Ok(Self {
+            leaf,
+            reader,
+            progress,
+            taken: 0,
+            to_skip: 0,
+            max_page,
+            nullable,
+            levels: Vec::new(),
+            repetitions: Vec::new(),
+        })
     }
 
     /// An empty store for its values.
@@ -292,12 +307,17 @@ impl LeafReader {
         Values { kind: self.leaf.kind, store, slots, bytes: 0 }
     }
 
-    /// Rows that can be read before the next page has to be inflated; at least 1, so that reading goes on.
+    /// Rows that can be read at once within bounds: no further than the current page, and where its values share prefixes
+    /// no more than can be spelt out. At least 1, so that reading goes on.
     pub fn rows_in_page(&self) -> usize {
         if self.leaf.repeated {
             return usize::MAX;
         }
-        let left = self.given.load(Ordering::Relaxed).saturating_sub(self.taken);
+        let to_skip = u64::try_from(self.to_skip).unwrap_or(u64::MAX);
+        let mut left = self.progress.values().saturating_sub(self.taken).saturating_sub(to_skip);
+        if let Some(longest) = self.progress.longest_shared() {
+            left = left.min(self.max_page / longest);
+        }
         usize::try_from(left).unwrap_or(usize::MAX).max(1)
     }
 
@@ -311,49 +331,42 @@ impl LeafReader {
     }
 
     fn read_up_to(&mut self, rows: usize, values: &mut Values) -> Result<usize> {
+        self.skip_now()?;
         self.levels.clear();
         self.repetitions.clear();
-        let (levels, repetitions) = (&mut self.levels, &mut self.repetitions);
-        let before;
-        let read = match (&mut self.reader, &mut values.store) {
+        let (reader, levels, repetitions) = (&mut self.reader, &mut self.levels, &mut self.repetitions);
+        let before = values.store.len();
+        let read = decoded(|| match (reader, &mut values.store) {
             (ColumnReader::BoolColumnReader(reader), Store::Boolean(store)) => {
-                before = store.len();
                 take(reader, rows, levels, repetitions, store)
             }
             (ColumnReader::Int32ColumnReader(reader), Store::Int32(store)) => {
-                before = store.len();
                 take(reader, rows, levels, repetitions, store)
             }
             (ColumnReader::Int64ColumnReader(reader), Store::Int64(store)) => {
-                before = store.len();
                 take(reader, rows, levels, repetitions, store)
             }
             (ColumnReader::Int96ColumnReader(reader), Store::Int96(store)) => {
-                before = store.len();
                 take(reader, rows, levels, repetitions, store)
             }
             (ColumnReader::FloatColumnReader(reader), Store::Float(store)) => {
-                before = store.len();
                 take(reader, rows, levels, repetitions, store)
             }
             (ColumnReader::DoubleColumnReader(reader), Store::Double(store)) => {
-                before = store.len();
                 take(reader, rows, levels, repetitions, store)
             }
             (ColumnReader::ByteArrayColumnReader(reader), Store::Bytes(store)) => {
-                before = store.len();
-                let read = take(reader, rows, levels, repetitions, store);
-                values.bytes += store.iter().skip(before).map(ByteArray::len).sum::<usize>();
-                read
+                let read = take(reader, rows, levels, repetitions, store)?;
+                values.bytes += size_of_all(store.iter().skip(before))?;
+                Ok(read)
             }
             (ColumnReader::FixedLenByteArrayColumnReader(reader), Store::Fixed(store)) => {
-                before = store.len();
-                let read = take(reader, rows, levels, repetitions, store);
-                values.bytes += store.iter().skip(before).map(|value| value.len()).sum::<usize>();
-                read
+                let read = take(reader, rows, levels, repetitions, store)?;
+                values.bytes += size_of_all(store.iter().skip(before).map(Deref::deref))?;
+                Ok(read)
             }
-            _ => return Err(ParquetError::General("the column changed its type between row groups".to_owned())),
-        }?;
+            _ => Err(ParquetError::General("the column changed its type between row groups".to_owned())),
+        })?;
         self.taken += u64::try_from(read).unwrap_or(0);
         self.fill_slots(before, values)?;
         Ok(read)
@@ -385,9 +398,19 @@ impl LeafReader {
         Ok(())
     }
 
-    /// Passes over exactly `rows` rows.
-    pub fn skip(&mut self, rows: usize) -> Result<()> {
-        let skipped = match &mut self.reader {
+    /// Passes over rows. They are passed over only when a row after them is read, all at once, so that pages without a
+    /// wanted row are not inflated.
+    pub fn skip(&mut self, rows: usize) {
+        self.to_skip += rows;
+    }
+
+    fn skip_now(&mut self) -> Result<()> {
+        let rows = std::mem::take(&mut self.to_skip);
+        if rows == 0 {
+            return Ok(());
+        }
+        let reader = &mut self.reader;
+        let skipped = decoded(|| match reader {
             ColumnReader::BoolColumnReader(reader) => reader.skip_records(rows),
             ColumnReader::Int32ColumnReader(reader) => reader.skip_records(rows),
             ColumnReader::Int64ColumnReader(reader) => reader.skip_records(rows),
@@ -396,7 +419,7 @@ impl LeafReader {
             ColumnReader::DoubleColumnReader(reader) => reader.skip_records(rows),
             ColumnReader::ByteArrayColumnReader(reader) => reader.skip_records(rows),
             ColumnReader::FixedLenByteArrayColumnReader(reader) => reader.skip_records(rows),
-        }?;
+        })?;
         self.taken += u64::try_from(skipped).unwrap_or(0);
         if skipped != rows {
             return Err(ParquetError::General(format!("the column ends {} rows before its row group", rows - skipped)));
@@ -415,6 +438,19 @@ impl LeafReader {
 }
 
 impl Store {
+    fn len(&self) -> usize {
+        match self {
+            Self::Boolean(all) => all.len(),
+            Self::Int32(all) => all.len(),
+            Self::Int64(all) => all.len(),
+            Self::Int96(all) => all.len(),
+            Self::Float(all) => all.len(),
+            Self::Double(all) => all.len(),
+            Self::Bytes(all) => all.len(),
+            Self::Fixed(all) => all.len(),
+        }
+    }
+
     fn clear(&mut self) {
         match self {
             Self::Boolean(all) => all.clear(),
@@ -427,6 +463,24 @@ impl Store {
             Self::Fixed(all) => all.clear(),
         }
     }
+}
+
+/// Runs a decoder, whose panics are errors.
+fn decoded<T>(decode: impl FnOnce() -> Result<T>) -> Result<T> {
+    contain(decode).unwrap_or_else(|what| Err(ParquetError::General(what)))
+}
+
+/// Bytes of strings. A damaged page can leave values unset, which may not be looked into.
+fn size_of_all<'v>(values: impl Iterator<Item = &'v ByteArray>) -> Result<usize> {
+    let unset = ByteArray::new();
+    let mut bytes = 0;
+    for value in values {
+        if *value == unset {
+            return Err(ParquetError::General("a value is missing: the page is damaged".to_owned()));
+        }
+        bytes += value.len();
+    }
+    Ok(bytes)
 }
 
 fn take<T: DataType>(

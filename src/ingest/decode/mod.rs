@@ -7,12 +7,17 @@
 //!
 //! Every row is visited exactly once, in the file's order, and keeps its number however the file is cut.
 
+mod arrays;
+mod contain;
 mod format;
+mod frames;
+mod ipc;
 mod json;
 mod leaf;
 mod lines;
 mod pages;
 mod parquet;
+mod sample;
 mod scalar;
 mod source;
 mod spec;
@@ -22,13 +27,16 @@ mod value;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::curriculum::resolved::SourceFile;
 use crate::{Error, Result};
 
+pub use contain::panic_is_contained;
 pub use format::{Compression, Format};
+pub use sample::{FileSample, estimate, texts};
 pub use source::Stamp;
 pub use spec::{Limits, ReadSpec};
 pub use value::Value;
@@ -114,7 +122,9 @@ pub struct Unit {
 enum Part {
     Lines(Compression),
     Text(Compression),
-    Parquet(Arc<parquet::Table>, std::ops::Range<usize>),
+    Parquet(Arc<parquet::Table>, Range<usize>),
+    ArrowFile(Arc<ipc::Footer>, Range<usize>),
+    ArrowStream,
 }
 
 /// The serial part of reading a unit. One worker at a time.
@@ -124,6 +134,10 @@ pub trait UnitReader {
     /// # Errors
     /// Here or at the next batch: the unit has not so many rows.
     fn skip_rows(&mut self, rows: u64) -> Result<()>;
+
+    /// How many of the unit's [`Unit::bytes`] went into the batches handed out so far; an estimate within a compressed
+    /// stream or a row group, exact at its end.
+    fn stored_bytes(&self) -> u64;
 
     /// The next batch, or `None` at the unit's end.
     ///
@@ -148,6 +162,7 @@ enum Body {
     Lines(lines::Lines),
     Text(Vec<u8>),
     Parquet(parquet::Rows),
+    Arrow(ipc::Slice),
     Bad { line: Option<u64>, why: String },
 }
 
@@ -165,13 +180,15 @@ impl Shared {
 }
 
 impl Batch {
-    /// Bytes of source data that it holds.
+    /// Bytes of source data that it holds. Texts of Parquet are borrowed from their pages, which a batch keeps alive: as
+    /// long as one batch of a page lives, the whole page does (at most `max_page_bytes`).
     #[must_use]
     pub fn bytes(&self) -> usize {
         match &self.body {
             Body::Lines(lines) => lines.bytes(),
             Body::Text(bytes) => bytes.len(),
             Body::Parquet(rows) => rows.bytes(),
+            Body::Arrow(slice) => slice.bytes(),
             Body::Bad { .. } => 0,
         }
     }
@@ -186,6 +203,7 @@ impl Batch {
             Body::Lines(lines) => lines.visit(spec, self.first_row, f),
             Body::Text(bytes) => text::visit(spec, bytes, f),
             Body::Parquet(rows) => rows.visit(spec, self.first_row, f),
+            Body::Arrow(slice) => slice.visit(spec, self.first_row, f),
             Body::Bad { line, why } => {
                 f(At { row: self.first_row, line: *line }, Row::Bad(why.clone()))?;
                 Ok(spec.presence())
@@ -206,23 +224,30 @@ impl Batch {
 /// A file that is gone, has changed since the sources were listed, or is of no format that is read.
 pub fn units(file: &SourceFile, spec: &ReadSpec) -> Result<Vec<Unit>> {
     let source = SourceBytes::open(file, None)?;
-    let whole = |part| Unit {
-        file: file.clone(),
-        first_row: 0,
-        rows: None,
-        bytes: file.bytes,
-        stamp: source.stamp(),
-        part,
-    };
+    let whole =
+        |part| Unit { file: file.clone(), first_row: 0, rows: None, bytes: file.bytes, stamp: source.stamp(), part };
     Ok(match format::detect(&source)? {
         Format::Lines(compression) => vec![whole(Part::Lines(compression))],
         Format::Text(compression) => vec![Unit { rows: Some(1), ..whole(Part::Text(compression)) }],
         Format::Parquet => parquet::units(file, &source, spec)?,
-        _ => Vec::new(),
+        Format::ArrowFile => ipc::units(file, &source, spec)?,
+        Format::ArrowStream => vec![whole(Part::ArrowStream)],
     })
 }
 
 impl Unit {
+    /// The format of its file.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        match &self.part {
+            Part::Lines(compression) => Format::Lines(*compression),
+            Part::Text(compression) => Format::Text(*compression),
+            Part::Parquet(..) => Format::Parquet,
+            Part::ArrowFile(..) => Format::ArrowFile,
+            Part::ArrowStream => Format::ArrowStream,
+        }
+    }
+
     /// Opens the unit for reading.
     ///
     /// # Errors
@@ -237,6 +262,14 @@ impl Unit {
                 let table = Arc::clone(table);
                 Box::new(parquet::ParquetReader::new(shared, source, table, groups.clone(), self.first_row))
             }
+            Part::ArrowFile(footer, batches) => {
+                let footer = Arc::clone(footer);
+                Box::new(ipc::ArrowReader::of_file(shared, source, footer, batches.clone(), self.first_row))
+            }
+            Part::ArrowStream => Box::new(ipc::ArrowReader::of_stream(shared, source)),
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
