@@ -1,3 +1,4 @@
 //! Source files to judged, tokenized documents in segments.
 
+pub mod contaminate;
 pub mod decode;
