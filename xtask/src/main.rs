@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a command line tool talks")]
 
 mod fixtures;
+mod near;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Near duplicates and benchmark leaks on real text, beside the truth
+    Near(near::Arguments),
     /// Write the small corpora and tokenizers in fixtures/
     Fixtures {
         /// Only say whether they are current
@@ -35,6 +38,7 @@ fn root() -> Result<PathBuf> {
 fn main() -> Result<()> {
     let root = root()?;
     match Arguments::parse().command {
+        Command::Near(arguments) => near::run(arguments),
         Command::Fixtures { check } => fixtures::run(&root, check),
     }
 }
