@@ -54,7 +54,10 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let default = || std::env::var_os("SYLLABUS_REALDATA").map_or_else(|| "../shared/realdata".into(), PathBuf::from);
     let data = arguments.data.unwrap_or_else(default);
     if !data.join("eval").is_dir() {
-        anyhow::bail!("NOT TESTED: no real data in {}; say where it is with --data or SYLLABUS_REALDATA", data.display());
+        anyhow::bail!(
+            "NOT TESTED: no real data in {}; say where it is with --data or SYLLABUS_REALDATA",
+            data.display()
+        );
     }
     match arguments.command {
         Command::Quality { documents } => quality::run(&data, documents),

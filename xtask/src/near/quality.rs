@@ -105,7 +105,9 @@ fn data_free_scratch() -> Result<std::path::PathBuf> {
 
 /// The stated rule over these similar pairs.
 fn survivors(
-    documents: &[Document], similar: &[(usize, usize, u64, u64, bool)], take: impl Fn(bool) -> bool,
+    documents: &[Document],
+    similar: &[(usize, usize, u64, u64, bool)],
+    take: impl Fn(bool) -> bool,
 ) -> Vec<Removed> {
     let mut order: Vec<usize> = (0..documents.len()).collect();
     order.sort_by_cached_key(|&i| {

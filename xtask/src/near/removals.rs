@@ -21,9 +21,8 @@ pub fn run(data: &Path, out: Option<&Path>, memory: u64, only: Option<&str>) -> 
         let mut documents = corpus::read(data, domain)?;
         corpus::distinct(&mut documents);
         // As the order does: what stays stands first.
-        documents.sort_by_cached_key(|d| {
-            (std::cmp::Reverse(d.text.len()), xxhash_rust::xxh3::xxh3_128(d.text.as_bytes()))
-        });
+        documents
+            .sort_by_cached_key(|d| (std::cmp::Reverse(d.text.len()), xxhash_rust::xxh3::xxh3_128(d.text.as_bytes())));
         let bytes: usize = documents.iter().map(|d| d.text.len()).sum();
         let megabytes = bytes as f64 / 1e6;
         let start = Instant::now();
