@@ -2,6 +2,7 @@
 
 mod corpus;
 mod leaks;
+mod memory;
 mod quality;
 mod removals;
 
@@ -41,6 +42,18 @@ enum Command {
         #[arg(long)]
         domain: Option<String>,
     },
+    /// Peak memory on the corpus several times over
+    Memory {
+        /// How often, each time with small edits
+        #[arg(long, default_value_t = 8)]
+        copies: u64,
+        /// Bytes of memory
+        #[arg(long, default_value_t = 512 << 20)]
+        memory: u64,
+        /// Threads
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
+    },
     /// Documents in which benchmark items stand
     Leaks {
         /// Hits of each domain to show
@@ -62,6 +75,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         Command::Quality { documents } => quality::run(&data, documents),
         Command::Removals { out, memory, domain } => removals::run(&data, out.as_deref(), memory, domain.as_deref()),
+        Command::Memory { copies, memory, threads } => memory::run(&data, copies, memory, threads),
         Command::Leaks { show } => leaks::run(&data, show),
     }
 }
