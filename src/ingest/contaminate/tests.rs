@@ -145,6 +145,29 @@ fn fields_are_texts_of_their_own() {
     assert_eq!(check(&benchmarks, &format!("{} {}", numbered(1..13), numbered(50..60))), None);
 }
 
+/// Items in one file or two, in whatever order: the same digest and the same leak.
+#[test]
+fn files_do_not_matter() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |id: u32| {
+        let text = numbered(100 * id..100 * id + 20);
+        format!("{{\"id\": {id}, \"benchmark\": \"b\", \"text\": \"{text}\"}}\n")
+    };
+    let write = |name: &str, ids: &[u32]| {
+        let path = folder.path().join(name);
+        fs_err::write(&path, ids.iter().map(|&id| line(id)).collect::<String>()).unwrap();
+        path
+    };
+    let layouts = [vec![write("a", &[1, 2, 3])], vec![write("c", &[3]), write("b.jsonl", &[2, 1])]];
+    let loaded = layouts.map(|files| Benchmarks::load(&files, &["text".into()], 13, Some(&half())).unwrap());
+    assert_eq!(loaded[0].digest(), loaded[1].digest());
+    assert_eq!(loaded[0].summary(), loaded[1].summary());
+    assert_eq!((loaded[0].summary().items, loaded[0].summary().ngrams), (3, 24));
+    let leaks = loaded.map(|benchmarks| check(&benchmarks, &numbered(200..220)).unwrap());
+    assert_eq!((leaks[0].item.as_str(), &leaks[0]), ("2", &leaks[1]));
+    assert!(Benchmarks::load(&[folder.path().join("none")], &["text".into()], 13, None).is_err());
+}
+
 #[test]
 fn bad_options_are_refused() {
     assert!(Benchmarks::new(Vec::new(), 0, None).is_err() && Benchmarks::new(Vec::new(), 5000, None).is_err());
