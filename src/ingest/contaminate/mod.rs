@@ -12,8 +12,8 @@
 //! `a 1 a 2 a 3`, stand anywhere. (A letter outside ASCII is enough: a Chinese word is one character.) A text of which nothing is left
 //! is not looked for; [`Benchmarks::summary`] says how many there are.
 //!
-//! One pass over a document's words asks a small filter about the hash of each n-gram; what passes is looked up and compared word by
-//! word, so a collision of hashes is never taken for a leak.
+//! One pass over a document's words asks a small filter whether the last five end an n-gram or a short text of any item; what passes is
+//! looked up and compared word by word, so a collision of hashes is never taken for a leak.
 
 mod index;
 mod load;
@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use num_rational::BigRational;
 use xxhash_rust::xxh3::xxh3_64;
 
-use self::index::{Index, Posting};
+use self::index::{Filter, Index, Posting};
 use self::load::Item;
 use crate::dedup::near::Threshold;
 use crate::dedup::words::{Signs, Words};
@@ -55,6 +55,8 @@ pub struct Benchmarks {
     ngrams: Index,
     /// The last [`MIN_WORDS`] words of shorter texts.
     shorts: Index,
+    /// The last words of both: [`Self::tail`] of them.
+    tails: Filter,
     summary: Summary,
     digest: [u8; 32],
 }
@@ -192,6 +194,7 @@ impl Benchmarks {
             texts: texts.into_values().collect(),
             ngrams: Index::default(),
             shorts: Index::default(),
+            tails: Filter::new(&[]),
             summary: Summary::default(),
             digest,
         };
@@ -205,7 +208,7 @@ impl Benchmarks {
             nothing_left: count(
                 benchmarks.texts.iter().filter(|text| text.count >= MIN_WORDS && text.total == 0).count(),
             ),
-            ngrams: count(benchmarks.ngrams.hashes()),
+            ngrams: count(benchmarks.ngrams.hashes().len()),
             common_ngrams: count(common.len()),
         };
         Ok(benchmarks)
@@ -226,6 +229,7 @@ impl Benchmarks {
             postings.extend(last.map(|hash| (hash, Posting { text: number, start: 0, length })));
         }
         self.shorts = Index::new(postings.clone());
+        self.tails = Filter::new(self.shorts.hashes());
         // In how many items does each stand?
         let mut found: Vec<(u32, usize)> = Vec::new();
         let mut scratch = self.scratch();
@@ -273,8 +277,27 @@ impl Benchmarks {
             text.total = u64::try_from(own.len()).unwrap_or(u64::MAX);
             postings.append(&mut own);
         }
+        let mut tails: Vec<u64> = self.shorts.hashes().to_vec();
+        for (_, posting) in &postings {
+            let words = self.texts.get(at(posting.text)).and_then(|text| {
+                let start = at(posting.start);
+                text.words.get(start..start + at(posting.length))
+            });
+            let words = words.unwrap_or_default();
+            let mut spaces = words.iter().enumerate().rev().filter(|(_, byte)| **byte == b' ').map(|(at, _)| at + 1);
+            let start = spaces.nth(self.tail() - 1).unwrap_or(0);
+            tails.push(xxh3_64(words.get(start..).unwrap_or_default()));
+        }
+        tails.sort_unstable();
+        tails.dedup();
+        self.tails = Filter::new(&tails);
         self.ngrams = Index::new(postings);
         Ok(())
+    }
+
+    /// Words that are asked about first.
+    fn tail(&self) -> usize {
+        self.ngram.min(MIN_WORDS)
     }
 
     /// Buffers for [`Self::check`], one for each worker.
@@ -334,9 +357,10 @@ impl Benchmarks {
     fn find(&self, scratch: &mut Scratch, text: &str) {
         let Scratch { words, hits } = scratch;
         hits.clear();
-        let (n, shorts) = (self.ngram, !self.shorts.is_empty());
+        let (n, tail) = (self.ngram, self.tail());
         let mut limit = HITS;
         words.each(text, |window| {
+            let Some(last) = window.last(tail).map(xxh3_64).filter(|&hash| self.tails.passes(hash)) else { return };
             if let Some(words) = window.last(n) {
                 for posting in self.ngrams.get(xxh3_64(words)) {
                     let start = at(posting.start);
@@ -347,13 +371,12 @@ impl Benchmarks {
                     }
                 }
             }
-            if shorts && let Some(words) = window.last(MIN_WORDS) {
-                for posting in self.shorts.get(xxh3_64(words)) {
-                    let Some(text) = self.texts.get(at(posting.text)) else { continue };
-                    if window.last(text.count) == Some(&text.words) {
-                        let offset = window.offset(text.count);
-                        hits.push(Hit { text: posting.text, ngram: 0, offset, length: posting.length });
-                    }
+            // There are short texts only where n-grams are longer than the tail.
+            for posting in if self.shorts.is_empty() { &[] } else { self.shorts.get(last) } {
+                let Some(text) = self.texts.get(at(posting.text)) else { continue };
+                if window.last(text.count) == Some(&text.words) {
+                    let offset = window.offset(text.count);
+                    hits.push(Hit { text: posting.text, ngram: 0, offset, length: posting.length });
                 }
             }
             if hits.len() >= limit {
