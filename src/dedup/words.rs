@@ -107,25 +107,38 @@ fn classify(c: char) -> Class {
 static CLASSES: LazyLock<Vec<Class>> =
     LazyLock::new(|| (0..=0xFFFF_u32).map(|code| char::from_u32(code).map_or(Class::Sign, classify)).collect());
 
-/// Lower case of ASCII, 0 for what ends a word.
-const fn ascii_table(signs: Signs) -> [u8; 128] {
-    let mut table = [0; 128];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        let word = byte.is_ascii_alphanumeric() || (matches!(signs, Signs::Kept) && byte.is_ascii_punctuation());
-        if word {
-            table[byte as usize] = byte.to_ascii_lowercase();
-        }
-        byte += 1;
-    }
-    table
+/// One in every byte.
+const ONES: u64 = u64::from_le_bytes([1; 8]);
+
+/// The high bit of every byte.
+const HIGH: u64 = ONES << 7;
+
+/// High bits of the bytes from `first` to `last`. All are ASCII, and no byte of the sums carries into the next.
+#[inline]
+fn between(bytes: u64, first: u8, last: u8) -> u64 {
+    let from_first = bytes + ONES * u64::from(0x80 - first);
+    let after_last = bytes + ONES * u64::from(0x7F - last);
+    (from_first ^ after_last) & HIGH
 }
 
-static KEPT: [u8; 128] = ascii_table(Signs::Kept);
-static DROPPED: [u8; 128] = ascii_table(Signs::Dropped);
+/// Eight bytes of text: lower case, and how many come before the first that is not an ASCII character of a word.
+#[inline]
+fn eight(bytes: [u8; 8], signs: Signs) -> ([u8; 8], usize) {
+    let bytes = u64::from_le_bytes(bytes);
+    let ascii = bytes & !HIGH;
+    let lower = ascii | between(ascii, b'A', b'Z') >> 2;
+    let word = match signs {
+        Signs::Kept => between(ascii, b'!', b'~'),
+        Signs::Dropped => between(lower, b'a', b'z') | between(lower, b'0', b'9'),
+    };
+    let stop = (!word | bytes) & HIGH;
+    // At most 64 bits: 8 bytes.
+    (lower.to_le_bytes(), usize::try_from(stop.trailing_zeros() / 8).unwrap_or(0))
+}
 
-/// Folded bytes that are gathered before the words no longer looked back at are dropped.
-const BUFFER: usize = 32 * 1024;
+/// Folded bytes that are gathered before the words no longer looked back at are dropped: with their starts they fit into a core's
+/// first cache.
+const BUFFER: usize = 8 * 1024;
 
 /// Where a word starts.
 #[derive(Debug, Clone, Copy)]
@@ -143,10 +156,11 @@ pub struct Words {
     signs: Signs,
     /// How many words are looked back at.
     reach: usize,
-    /// Folded words joined by one space.
+    /// Folded words joined by one space, in the first `used` bytes.
     folded: Vec<u8>,
+    used: usize,
     starts: Vec<Start>,
-    /// Length of `folded` at which old words are dropped.
+    /// Bytes used at which old words are dropped.
     limit: usize,
 }
 
@@ -179,18 +193,15 @@ impl Words {
     /// Looks back at up to `reach` words (at least one).
     #[must_use]
     pub fn new(signs: Signs, reach: usize) -> Self {
-        Self { signs, reach: reach.max(1), folded: Vec::new(), starts: Vec::new(), limit: BUFFER }
+        Self { signs, reach: reach.max(1), folded: Vec::new(), used: 0, starts: Vec::new(), limit: BUFFER }
     }
 
     /// Calls `each` at the end of every word.
     pub fn each(&mut self, text: &str, mut each: impl FnMut(Window<'_>)) {
-        self.folded.clear();
+        self.used = 0;
         self.starts.clear();
         self.limit = BUFFER;
-        let table = match self.signs {
-            Signs::Kept => &KEPT,
-            Signs::Dropped => &DROPPED,
-        };
+        let signs = self.signs;
         let classes = CLASSES.as_slice();
         let bytes = text.as_bytes();
         let mut open = Open::Nothing;
@@ -199,28 +210,37 @@ impl Words {
         while let Some(&byte) = bytes.get(at) {
             if byte < 0x80 {
                 let rest = bytes.get(at..).unwrap_or_default();
-                let length =
-                    rest.iter().position(|&b| table.get(usize::from(b)).is_none_or(|&f| f == 0)).unwrap_or(rest.len());
-                if length == 0 {
-                    if open != Open::Nothing {
-                        open = Open::Nothing;
-                        count += 1;
-                        each(Window { folded: &self.folded, starts: &self.starts, count });
+                let (lower, length) = match rest.first_chunk::<8>() {
+                    Some(&chunk) => eight(chunk, signs),
+                    None => {
+                        // Zeros are gaps.
+                        let mut chunk = [0; 8];
+                        chunk.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                        eight(chunk, signs)
                     }
-                    at += 1;
-                    continue;
-                }
-                if open != Open::Letters {
+                };
+                if length > 0 {
                     if open == Open::Single {
                         count += 1;
-                        each(Window { folded: &self.folded, starts: &self.starts, count });
+                        each(self.window(count));
                     }
-                    self.start(at);
-                    open = Open::Letters;
+                    if open != Open::Letters {
+                        self.start(at);
+                        open = Open::Letters;
+                    }
+                    self.put(lower, length);
+                    at += length;
+                    // Within eight bytes: what follows is a gap, or not ASCII.
+                    if length == 8 || rest.get(length).is_none_or(|&next| next >= 0x80) {
+                        continue;
+                    }
                 }
-                let run = rest.get(..length).unwrap_or_default();
-                self.folded.extend(run.iter().map(|&b| table.get(usize::from(b)).copied().unwrap_or(b)));
-                at += length;
+                if open != Open::Nothing {
+                    open = Open::Nothing;
+                    count += 1;
+                    each(self.window(count));
+                }
+                at += 1;
                 continue;
             }
             let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) else { break };
@@ -238,7 +258,7 @@ impl Words {
             };
             if ends {
                 count += 1;
-                each(Window { folded: &self.folded, starts: &self.starts, count });
+                each(self.window(count));
             }
             if starts {
                 self.start(at);
@@ -250,18 +270,17 @@ impl Words {
                 Class::Single => open = Open::Single,
                 Class::Mark | Class::Letter | Class::Sign => open = Open::Letters,
             }
-            let length = c.len_utf8();
             match class {
                 Class::Ignored | Class::Gap => {}
                 // No case to fold, as all but a handful of letters outside ASCII in such texts.
-                Class::Single => self.folded.extend_from_slice(bytes.get(at..at + length).unwrap_or_default()),
+                Class::Single => self.put_character(c),
                 _ => self.fold(c),
             }
-            at += length;
+            at += c.len_utf8();
         }
         if open != Open::Nothing {
             count += 1;
-            each(Window { folded: &self.folded, starts: &self.starts, count });
+            each(self.window(count));
         }
     }
 
@@ -276,43 +295,65 @@ impl Words {
             }
         });
         if !any && !self.starts.is_empty() {
-            each(xxh3_64(&self.folded));
+            each(xxh3_64(self.folded.get(..self.used).unwrap_or_default()));
         }
+    }
+
+    #[inline]
+    fn window(&self, count: u64) -> Window<'_> {
+        Window { folded: self.folded.get(..self.used).unwrap_or_default(), starts: &self.starts, count }
     }
 
     /// Starts a word: the separator, and room.
+    #[inline]
     fn start(&mut self, text: usize) {
-        if self.folded.len() >= self.limit {
+        if self.used >= self.limit {
             self.forget();
         }
         if !self.starts.is_empty() {
-            self.folded.push(b' ');
+            self.put([b' '; 8], 1);
         }
-        self.starts.push(Start { folded: self.folded.len(), text });
+        self.starts.push(Start { folded: self.used, text });
+    }
+
+    /// Appends the first `length` of eight bytes.
+    #[inline]
+    fn put(&mut self, bytes: [u8; 8], length: usize) {
+        if self.folded.len() < self.used + 8 {
+            self.folded.resize((self.used + 8).next_power_of_two().max(BUFFER), 0);
+        }
+        if let Some(to) = self.folded.get_mut(self.used..).and_then(|rest| rest.first_chunk_mut::<8>()) {
+            *to = bytes;
+        }
+        self.used += length;
+    }
+
+    fn put_character(&mut self, c: char) {
+        let mut utf8 = [0; 8];
+        let length = c.encode_utf8(&mut utf8).len();
+        self.put(utf8, length);
     }
 
     /// Drops the words that nobody looks back at any more.
+    #[cold]
     fn forget(&mut self) {
         let old = self.starts.len().saturating_sub(self.reach);
         let Some(cut) = self.starts.get(old).map(|start| start.folded) else { return };
-        self.folded.drain(..cut);
+        self.folded.copy_within(cut..self.used, 0);
+        self.used -= cut;
         self.starts.drain(..old);
         for start in &mut self.starts {
             start.folded -= cut;
         }
         // Twice what is left: dropping stays cheap when a few words are longer than the buffer.
-        self.limit = BUFFER.max(self.folded.len().saturating_mul(2));
+        self.limit = BUFFER.max(self.used.saturating_mul(2));
     }
 
     fn fold(&mut self, c: char) {
-        let mut push = |c: char| {
-            let mut utf8 = [0; 4];
-            self.folded.extend_from_slice(c.encode_utf8(&mut utf8).as_bytes());
-        };
         if c == 'ς' {
-            push('σ');
+            self.put_character('σ');
         } else {
-            c.to_lowercase().for_each(push);
+            c.to_lowercase().for_each(|c| self.put_character(c));
         }
     }
 }

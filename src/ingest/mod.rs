@@ -5,7 +5,7 @@
 //! other's. Only the drawing (read, decompress, cut) is under a unit's lock. Nothing that is written depends on who did
 //! what: segments are sorted by key, and what lies in which segment means nothing.
 
-pub mod condition;
+pub mod contaminate;
 pub mod decode;
 pub mod template;
 mod judge;

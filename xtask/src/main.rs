@@ -4,7 +4,7 @@
 
 mod bench;
 mod fixtures;
-mod testing;
+mod near;
 
 use std::path::{Path, PathBuf};
 
@@ -24,14 +24,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what testing needs (a virtual environment of Python under target/) and run all tests
-    Test {
-        /// Names of tests, or other arguments for the test runner
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        filter: Vec<String>,
-    },
-    /// Measure a whole compile against tokenizing alone, in the release profile
-    Bench(bench::Arguments),
+    /// Near duplicates and benchmark leaks on real text, beside the truth
+    Near(near::Arguments),
     /// Write the small corpora and tokenizers in fixtures/
     Fixtures {
         /// Only say whether they are current
@@ -49,10 +43,7 @@ fn root() -> Result<PathBuf> {
 fn main() -> Result<()> {
     let root = root()?;
     match Arguments::parse().command {
-        Command::Test { filter } => testing::run(&root, &filter),
-        // The release profile keeps overflow checks and has no debug assertions; the dev profile has both.
-        Command::Bench(_) if cfg!(debug_assertions) => bench::start(&root),
-        Command::Bench(arguments) => bench::run(&root, &arguments),
+        Command::Near(arguments) => near::run(arguments),
         Command::Fixtures { check } => fixtures::run(&root, check),
     }
 }

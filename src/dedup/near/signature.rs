@@ -60,16 +60,16 @@ impl Signer {
             return EMPTY;
         }
         let values = u64::try_from(VALUES).unwrap_or(u64::MAX);
-        for round in 1..2 * values {
-            if !bins.next_round() {
-                break;
-            }
+        let mut round = 0;
+        while bins.next_round() && round < 2 * values {
+            round += 1;
+            let factor = mix(round) | 1;
             // From the round after as many as there are bins, each fills its own bin for certain.
-            let forced = round.checked_sub(values);
+            let forced = round.checked_sub(values + 1);
             if count <= KEPT {
-                shingles.iter().for_each(|&hash| bins.add_round(hash, round, forced));
+                shingles.iter().for_each(|&hash| bins.add_round(hash, factor, forced));
             } else {
-                words.shingles(text, *shingle, |hash| bins.add_round(hash, round, forced));
+                words.shingles(text, *shingle, |hash| bins.add_round(hash, factor, forced));
             }
         }
         bins.signature()
@@ -78,55 +78,63 @@ impl Signer {
 
 /// The minimum of each bin. A hash's top bits choose the bin, the others are its value.
 struct Bins {
-    /// Smallest value, shifted left by the bits of the bin; `u64::MAX` while empty (no value ends in ones).
+    /// Smallest value of this round, shifted left by the bits of the bin; `u64::MAX` while empty (no value ends in ones), 0 where an
+    /// earlier round has filled it: nothing is smaller.
     smallest: [u64; VALUES],
-    /// Bins filled in an earlier round: they do not change any more.
-    settled: [bool; VALUES],
+    /// Smallest value of the round that filled the bin.
+    settled: [u64; VALUES],
 }
 
 impl Bins {
     fn new() -> Self {
-        Self { smallest: [u64::MAX; VALUES], settled: [false; VALUES] }
+        Self { smallest: [u64::MAX; VALUES], settled: [0; VALUES] }
     }
 
     /// The first round: shingle hashes are used as they are.
     #[inline]
     fn add(&mut self, hash: u64) {
-        let bin = usize::try_from(hash >> (u64::BITS - BIN_BITS)).unwrap_or(0);
-        if let Some(smallest) = self.smallest.get_mut(bin) {
-            *smallest = (*smallest).min(hash << BIN_BITS);
-        }
+        self.put(hash >> (u64::BITS - BIN_BITS), hash);
+    }
+
+    /// A later round: the hash times an odd number of the round's own; `forced`: all go into this bin.
+    #[inline]
+    fn add_round(&mut self, hash: u64, factor: u64, forced: Option<u64>) {
+        let hash = (hash ^ hash >> 32).wrapping_mul(factor);
+        self.put(forced.unwrap_or(hash >> (u64::BITS - BIN_BITS)), hash);
     }
 
     #[inline]
-    fn add_round(&mut self, hash: u64, round: u64, forced: Option<u64>) {
-        let hash = mix(hash ^ mix(round));
-        let bin = usize::try_from(forced.unwrap_or(hash >> (u64::BITS - BIN_BITS))).unwrap_or(0);
-        if let (Some(smallest), Some(false)) = (self.smallest.get_mut(bin), self.settled.get(bin)) {
+    fn put(&mut self, bin: u64, hash: u64) {
+        if let Some(smallest) = usize::try_from(bin).ok().and_then(|bin| self.smallest.get_mut(bin)) {
             *smallest = (*smallest).min(hash << BIN_BITS);
         }
     }
 
-    /// Settles what is filled; whether any bin is still empty.
+    /// Settles what this round has filled; whether any bin is still empty.
     fn next_round(&mut self) -> bool {
-        for (settled, &smallest) in self.settled.iter_mut().zip(&self.smallest) {
-            *settled = smallest != u64::MAX;
+        let mut empty = false;
+        for (settled, smallest) in self.settled.iter_mut().zip(&mut self.smallest) {
+            if *smallest == u64::MAX {
+                empty = true;
+            } else if *smallest != 0 {
+                *settled = *smallest;
+                *smallest = 0;
+            }
         }
-        self.settled.contains(&false)
+        empty
     }
 
     fn signature(&self) -> Signature {
         let mut signature = EMPTY;
-        for (value, smallest) in signature.iter_mut().zip(&self.smallest) {
+        for (value, settled) in signature.iter_mut().zip(&self.settled) {
             // The low bits: a minimum's high bits are nearly always zero.
-            *value = u16::try_from((smallest >> BIN_BITS) & 0xFFFF).unwrap_or(0);
+            *value = u16::try_from((settled >> BIN_BITS) & 0xFFFF).unwrap_or(0);
         }
         signature
     }
 }
 
-/// A bijection of 64 bits that mixes them well: the finalizer of MurmurHash3.
-#[inline]
+/// Mixes 64 bits: the finalizer of MurmurHash3.
 fn mix(mut x: u64) -> u64 {
     x ^= x >> 33;
     x = x.wrapping_mul(0xFF51_AFD7_ED55_8CCD);

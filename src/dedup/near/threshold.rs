@@ -1,4 +1,4 @@
-//! The similarity from which a document goes: an exact fraction, compared in integers.
+//! The similarity, or the coverage of a benchmark item, from which a document goes: an exact fraction, compared in integers.
 
 use num_rational::BigRational;
 use num_traits::ToPrimitive;
@@ -17,7 +17,7 @@ impl Threshold {
     pub fn new(numerator: u64, denominator: u64) -> Result<Self> {
         if numerator == 0 || numerator > denominator {
             return Err(Error::Failed(format!(
-                "near duplicates: a similarity of {numerator}/{denominator} is not above 0 and at most 1"
+                "a similarity or coverage of {numerator}/{denominator} is not above 0 and at most 1"
             )));
         }
         Ok(Self { numerator, denominator })
@@ -28,7 +28,7 @@ impl Threshold {
         match (value.numer().to_u64(), value.denom().to_u64()) {
             (Some(numerator), Some(denominator)) => Self::new(numerator, denominator),
             _ => Err(Error::Failed(format!(
-                "near duplicates: a similarity of {value} is not above 0 and at most 1, or has more than 18 digits"
+                "a similarity or coverage of {value} is not above 0 and at most 1, or has more than 18 digits"
             ))),
         }
     }
@@ -38,6 +38,12 @@ impl Threshold {
     pub fn reached(self, intersection: u64, union: u64) -> bool {
         intersection > 0
             && u128::from(intersection) * u128::from(self.denominator) >= u128::from(union) * u128::from(self.numerator)
+    }
+
+    /// Numerator and denominator.
+    #[must_use]
+    pub fn parts(self) -> (u64, u64) {
+        (self.numerator, self.denominator)
     }
 
     /// The nearest floating-point number, for what is only estimated.

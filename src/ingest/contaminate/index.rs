@@ -1,0 +1,139 @@
+//! Hashes of n-grams and where they come from: a filter that fits into a core's cache, and sorted arrays behind it.
+
+/// Where an n-gram stands in a benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Posting {
+    /// The text's number.
+    pub(super) text: u32,
+    /// First byte in the text's folded words.
+    pub(super) start: u32,
+    /// Bytes.
+    pub(super) length: u32,
+}
+
+/// A set of hashes that may say yes to a hash which is not in it, about 1 time in 60: two bits for each, in one word.
+#[derive(Debug)]
+pub(super) struct Filter {
+    words: Vec<u64>,
+    /// Shift that leaves the number of a hash's word.
+    shift: u32,
+}
+
+/// Bits for each hash, at least.
+const BITS: usize = 16;
+
+impl Filter {
+    /// Of distinct hashes.
+    pub(super) fn new(hashes: &[u64]) -> Self {
+        let words = (hashes.len() * BITS / 64).next_power_of_two().max(2);
+        let mut filter = Self { words: vec![0; words], shift: u64::BITS - words.ilog2() };
+        for &hash in hashes {
+            let place = filter.place(hash);
+            if let Some(word) = filter.words.get_mut(place) {
+                *word |= bits(hash);
+            }
+        }
+        filter
+    }
+
+    /// Whether a hash may be in the set.
+    #[inline]
+    pub(super) fn passes(&self, hash: u64) -> bool {
+        let bits = bits(hash);
+        self.words.get(self.place(hash)).is_some_and(|word| word & bits == bits)
+    }
+
+    #[inline]
+    fn place(&self, hash: u64) -> usize {
+        usize::try_from(hash >> self.shift).unwrap_or(usize::MAX)
+    }
+}
+
+#[inline]
+fn bits(hash: u64) -> u64 {
+    1 << (hash & 63) | 1 << (hash >> 6 & 63)
+}
+
+/// Postings by hash.
+#[derive(Debug)]
+pub(super) struct Index {
+    filter: Filter,
+    /// Distinct hashes, sorted.
+    hashes: Vec<u64>,
+    /// Where the postings of each hash end.
+    ends: Vec<u32>,
+    postings: Vec<Posting>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
+impl Index {
+    pub(super) fn new(mut entries: Vec<(u64, Posting)>) -> Self {
+        entries.sort_unstable();
+        entries.dedup();
+        let mut hashes: Vec<u64> = Vec::new();
+        let mut ends: Vec<u32> = Vec::new();
+        let mut postings = Vec::with_capacity(entries.len());
+        for (hash, posting) in entries {
+            if hashes.last() != Some(&hash) {
+                hashes.push(hash);
+                ends.push(0);
+            }
+            postings.push(posting);
+            if let Some(end) = ends.last_mut() {
+                *end = u32::try_from(postings.len()).unwrap_or(u32::MAX);
+            }
+        }
+        Self { filter: Filter::new(&hashes), hashes, ends, postings }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// Distinct hashes, sorted.
+    pub(super) fn hashes(&self) -> &[u64] {
+        &self.hashes
+    }
+
+    /// The postings of a hash.
+    #[inline]
+    pub(super) fn get(&self, hash: u64) -> &[Posting] {
+        if self.filter.passes(hash) { self.look_up(hash) } else { &[] }
+    }
+
+    fn look_up(&self, hash: u64) -> &[Posting] {
+        let Ok(found) = self.hashes.binary_search(&hash) else { return &[] };
+        let end = |number: usize| self.ends.get(number).map_or(0, |&end| usize::try_from(end).unwrap_or(usize::MAX));
+        let start = found.checked_sub(1).map_or(0, end);
+        self.postings.get(start..end(found)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(i: u64) -> u64 {
+        i.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+
+    #[test]
+    fn finds_what_was_put_in_and_little_else() {
+        let posting = |text| Posting { text, start: 1, length: 2 };
+        let entries = (0_u32..3000).map(|i| (hash(u64::from(i / 3)), posting(i))).collect();
+        let index = Index::new(entries);
+        assert_eq!(index.hashes().len(), 1000);
+        for i in 0_u32..1000 {
+            assert_eq!(index.get(hash(u64::from(i))), [posting(3 * i), posting(3 * i + 1), posting(3 * i + 2)]);
+        }
+        assert!((1000..100_000).all(|i| index.get(hash(i)).is_empty()));
+        let passing = (1000..100_000_u64).filter(|&i| index.filter.passes(hash(i))).count();
+        assert!(passing < 5000, "{passing}");
+        assert!(Index::default().is_empty() && Index::default().get(0).is_empty());
+    }
+}

@@ -1,0 +1,432 @@
+//! Benchmark leaks: documents in which an item of a benchmark stands.
+//!
+//! Items and documents are cut into words without case, punctuation and white space ([`Signs::Dropped`]). Each field of an item is a
+//! text of its own (each string of a list, too):
+//!
+//! - With at least n words, it has leaked into a document when at least `coverage` of its distinct n-grams (`any`: one) occur there.
+//! - With fewer, but at least [`MIN_WORDS`], it has leaked when all its words occur there, side by side.
+//! - With still fewer words it is not looked for.
+//!
+//! Two kinds of n-grams (and of short texts as a whole) do not count, neither as matched nor in the total: those in more than
+//! [`MANY_ITEMS`] items are the benchmark's own boilerplate; and those without a word of two letters, such as `1 2 3 4 5` or
+//! `a 1 a 2 a 3`, stand anywhere. (A letter outside ASCII is enough: a Chinese word is one character.) A text of which nothing is left
+//! is not looked for; [`Benchmarks::summary`] says how many there are.
+//!
+//! One pass over a document's words asks a small filter whether the last five end an n-gram or a short text of any item; what passes is
+//! looked up and compared word by word, so a collision of hashes is never taken for a leak.
+
+mod index;
+mod load;
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use num_rational::BigRational;
+use xxhash_rust::xxh3::xxh3_64;
+
+use self::index::{Filter, Index, Posting};
+use self::load::Item;
+use crate::dedup::near::Threshold;
+use crate::dedup::words::{Signs, Words};
+use crate::error::{Error, Result};
+
+/// Fewer words are no evidence of anything.
+pub const MIN_WORDS: usize = 5;
+
+/// An n-gram in more items than these is boilerplate.
+pub const MANY_ITEMS: usize = 10;
+
+/// Most words of an n-gram.
+const MOST_WORDS: u32 = 1000;
+
+/// All benchmark items, ready to be looked for. Shared by all workers.
+#[derive(Debug)]
+pub struct Benchmarks {
+    ngram: usize,
+    /// `None`: one n-gram suffices.
+    coverage: Option<Threshold>,
+    /// Distinct texts of items, by their words.
+    texts: Vec<Text>,
+    /// N-grams of texts with at least n words.
+    ngrams: Index,
+    /// The last [`MIN_WORDS`] words of shorter texts.
+    shorts: Index,
+    /// The last words of both: [`Self::tail`] of them.
+    tails: Filter,
+    summary: Summary,
+    digest: [u8; 32],
+}
+
+/// A distinct text.
+#[derive(Debug)]
+struct Text {
+    /// Its words joined by one space.
+    words: Vec<u8>,
+    count: usize,
+    /// Distinct n-grams that count; 1 for a short text.
+    total: u64,
+    /// The first item (by benchmark, then name) that has it.
+    benchmark: String,
+    item: String,
+}
+
+/// What was loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Items (rows) read.
+    pub items: u64,
+    /// Distinct texts in their fields.
+    pub texts: u64,
+    /// Texts of fewer than [`MIN_WORDS`] words: not looked for.
+    pub too_short: u64,
+    /// Longer texts of which no n-gram counts: not looked for.
+    pub nothing_left: u64,
+    /// Distinct n-grams looked for.
+    pub ngrams: u64,
+    /// Distinct n-grams in more than [`MANY_ITEMS`] items.
+    pub common_ngrams: u64,
+}
+
+/// An item that a document contains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leak {
+    /// Its benchmark.
+    pub benchmark: String,
+    /// Its name in the benchmark.
+    pub item: String,
+    /// The first matching n-gram: its words, folded.
+    pub ngram: String,
+    /// Byte of the document's text where that n-gram starts.
+    pub offset: u64,
+    /// Distinct n-grams of the item in the document.
+    pub matched: u64,
+    /// Distinct n-grams of the item.
+    pub total: u64,
+}
+
+/// One worker's buffers.
+#[derive(Debug)]
+pub struct Scratch {
+    words: Words,
+    hits: Vec<Hit>,
+}
+
+/// A text's n-gram in the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Hit {
+    text: u32,
+    /// Place of the n-gram among the text's own: where it starts.
+    ngram: u32,
+    /// Byte of the document.
+    offset: usize,
+    /// Bytes of the n-gram's words, folded.
+    length: u32,
+}
+
+/// Hits gathered before repetitions are dropped.
+const HITS: usize = 1 << 16;
+
+impl Benchmarks {
+    /// Reads benchmark files: JSON Lines (plain, gzip, zstd) or Parquet, told by content. `fields` are the columns that are matched (dots
+    /// reach into objects); every row must have one of them. An item is named by its column `id`, `task_id` or `question_id`, or else by
+    /// its row; a benchmark by its column `benchmark`, or else by its file.
+    pub fn load(files: &[PathBuf], fields: &[String], ngram: u32, coverage: Option<&BigRational>) -> Result<Self> {
+        let mut items = Vec::new();
+        for file in files {
+            load::read(file, fields, &mut items)?;
+        }
+        Self::new(items, ngram, coverage)
+    }
+
+    fn new(mut items: Vec<Item>, ngram: u32, coverage: Option<&BigRational>) -> Result<Self> {
+        if ngram == 0 || ngram > MOST_WORDS {
+            return Err(Error::Failed(format!("decontaminate: an n-gram of {ngram} words; it has 1 to {MOST_WORDS}")));
+        }
+        let n = usize::try_from(ngram).unwrap_or(usize::MAX);
+        let coverage = coverage.map(Threshold::from_rational).transpose()?;
+        items.sort_unstable();
+        let digest = digest(&items, ngram, coverage);
+        let mut texts: BTreeMap<Vec<u8>, Text> = BTreeMap::new();
+        let mut words = Words::new(Signs::Dropped, n.max(MIN_WORDS));
+        // (hash, item) of every n-gram.
+        let mut occurrences: Vec<(u64, usize)> = Vec::new();
+        for (number, item) in items.iter().enumerate() {
+            for text in &item.texts {
+                let mut joined = Vec::new();
+                let mut count = 0;
+                words.each(text, |window| {
+                    if count > 0 {
+                        joined.push(b' ');
+                    }
+                    count += 1;
+                    joined.extend_from_slice(window.last(1).unwrap_or_default());
+                    occurrences.extend(window.last(n).map(|words| (xxh3_64(words), number)));
+                });
+                if u32::try_from(joined.len()).is_err() {
+                    return Err(Error::Failed(format!(
+                        "decontaminate: item {} of {} has a text of more than 4 GiB",
+                        item.name, item.benchmark
+                    )));
+                }
+                texts.entry(joined).or_insert_with_key(|joined| Text {
+                    words: joined.clone(),
+                    count,
+                    total: 0,
+                    benchmark: item.benchmark.clone(),
+                    item: item.name.clone(),
+                });
+            }
+        }
+        occurrences.sort_unstable();
+        occurrences.dedup();
+        let common: Vec<u64> = occurrences
+            .chunk_by(|a, b| a.0 == b.0)
+            .filter(|items| items.len() > MANY_ITEMS)
+            .filter_map(|items| items.first().map(|&(hash, _)| hash))
+            .collect();
+        let mut benchmarks = Self {
+            ngram: n,
+            coverage,
+            texts: texts.into_values().collect(),
+            ngrams: Index::default(),
+            shorts: Index::default(),
+            tails: Filter::new(&[]),
+            summary: Summary::default(),
+            digest,
+        };
+        benchmarks.index_shorts(&items)?;
+        benchmarks.index_ngrams(&common)?;
+        let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+        benchmarks.summary = Summary {
+            items: count(items.len()),
+            texts: count(benchmarks.texts.len()),
+            too_short: count(benchmarks.texts.iter().filter(|text| text.count < MIN_WORDS).count()),
+            nothing_left: count(
+                benchmarks.texts.iter().filter(|text| text.count >= MIN_WORDS && text.total == 0).count(),
+            ),
+            ngrams: count(benchmarks.ngrams.hashes().len()),
+            common_ngrams: count(common.len()),
+        };
+        Ok(benchmarks)
+    }
+
+    /// Texts shorter than an n-gram, but for those that stand in many items.
+    fn index_shorts(&mut self, items: &[Item]) -> Result<()> {
+        let n = self.ngram;
+        let mut postings = Vec::new();
+        let mut words = Words::new(Signs::Dropped, MIN_WORDS);
+        let wanted = |text: &Text| (MIN_WORDS..n).contains(&text.count) && counts(&text.words);
+        for (number, text) in self.texts.iter().enumerate().filter(|(_, text)| wanted(text)) {
+            let number = small(number)?;
+            let length = small(text.words.len())?;
+            let mut last = None;
+            // Folding folded words changes nothing, so the window's words are the text's.
+            words.each(&String::from_utf8_lossy(&text.words), |window| last = window.last(MIN_WORDS).map(xxh3_64));
+            postings.extend(last.map(|hash| (hash, Posting { text: number, start: 0, length })));
+        }
+        self.shorts = Index::new(postings.clone());
+        self.tails = Filter::new(self.shorts.hashes());
+        // In how many items does each stand?
+        let mut found: Vec<(u32, usize)> = Vec::new();
+        let mut scratch = self.scratch();
+        for (number, item) in items.iter().enumerate() {
+            for text in &item.texts {
+                self.find(&mut scratch, text);
+                found.extend(scratch.hits.iter().map(|hit| (hit.text, number)));
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        let mut common = found.chunk_by(|a, b| a.0 == b.0).filter(|items| items.len() > MANY_ITEMS).peekable();
+        let common: Vec<u32> = std::iter::from_fn(|| common.next()?.first().map(|&(text, _)| text)).collect();
+        postings.retain(|(_, posting)| common.binary_search(&posting.text).is_err());
+        for (_, posting) in &postings {
+            if let Some(text) = self.texts.get_mut(at(posting.text)) {
+                text.total = 1;
+            }
+        }
+        self.shorts = Index::new(postings);
+        Ok(())
+    }
+
+    fn index_ngrams(&mut self, common: &[u64]) -> Result<()> {
+        let mut postings: Vec<(u64, Posting)> = Vec::new();
+        for (number, text) in
+            self.texts.iter_mut().enumerate().filter(|(_, text)| text.count >= self.ngram.max(MIN_WORDS))
+        {
+            let number = small(number)?;
+            // Where words start, and the end.
+            let mut starts = vec![0];
+            starts.extend(text.words.iter().enumerate().filter(|(_, b)| **b == b' ').map(|(at, _)| at + 1));
+            starts.push(text.words.len() + 1);
+            let mut own: Vec<(u64, Posting)> = Vec::new();
+            for window in starts.windows(self.ngram + 1) {
+                let (Some(&start), Some(&end)) = (window.first(), window.last()) else { continue };
+                let words = text.words.get(start..end - 1).unwrap_or_default();
+                let hash = xxh3_64(words);
+                if counts(words) && common.binary_search(&hash).is_err() {
+                    own.push((hash, Posting { text: number, start: small(start)?, length: small(words.len())? }));
+                }
+            }
+            own.sort_unstable();
+            own.dedup_by_key(|(hash, _)| *hash);
+            text.total = u64::try_from(own.len()).unwrap_or(u64::MAX);
+            postings.append(&mut own);
+        }
+        let mut tails: Vec<u64> = self.shorts.hashes().to_vec();
+        for (_, posting) in &postings {
+            let words = self.texts.get(at(posting.text)).and_then(|text| {
+                let start = at(posting.start);
+                text.words.get(start..start + at(posting.length))
+            });
+            let words = words.unwrap_or_default();
+            let mut spaces = words.iter().enumerate().rev().filter(|(_, byte)| **byte == b' ').map(|(at, _)| at + 1);
+            let start = spaces.nth(self.tail() - 1).unwrap_or(0);
+            tails.push(xxh3_64(words.get(start..).unwrap_or_default()));
+        }
+        tails.sort_unstable();
+        tails.dedup();
+        self.tails = Filter::new(&tails);
+        self.ngrams = Index::new(postings);
+        Ok(())
+    }
+
+    /// Words that are asked about first.
+    fn tail(&self) -> usize {
+        self.ngram.min(MIN_WORDS)
+    }
+
+    /// Buffers for [`Self::check`], one for each worker.
+    #[must_use]
+    pub fn scratch(&self) -> Scratch {
+        Scratch { words: Words::new(Signs::Dropped, self.ngram.max(MIN_WORDS)), hits: Vec::new() }
+    }
+
+    /// What was loaded.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.summary
+    }
+
+    /// BLAKE3 of all that decides which documents go: items, n and coverage; not of how they lie in files.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
+    /// The item that has leaked into a text; of several, the one covered most, then the first by benchmark and name.
+    pub fn check(&self, scratch: &mut Scratch, text: &str) -> Option<Leak> {
+        self.find(scratch, text);
+        let mut best: Option<(&Text, u64, Hit)> = None;
+        for hits in scratch.hits.chunk_by(|a, b| a.text == b.text) {
+            let matched = u64::try_from(hits.len()).unwrap_or(u64::MAX);
+            let Some(item) = hits.first().and_then(|hit| self.texts.get(at(hit.text))) else { continue };
+            let Some(&first) = hits.iter().min_by_key(|hit| (hit.offset, hit.ngram)) else { continue };
+            if self.coverage.is_some_and(|coverage| !coverage.reached(matched, item.total)) {
+                continue;
+            }
+            let better = best.is_none_or(|(than, covered, _)| {
+                let more =
+                    (u128::from(matched) * u128::from(than.total)).cmp(&(u128::from(covered) * u128::from(item.total)));
+                more.then_with(|| {
+                    (&than.benchmark, &than.item, &than.words).cmp(&(&item.benchmark, &item.item, &item.words))
+                }) == Ordering::Greater
+            });
+            if better {
+                best = Some((item, matched, first));
+            }
+        }
+        let (item, matched, first) = best?;
+        let start = at(first.ngram);
+        let ngram = item.words.get(start..start + at(first.length)).unwrap_or_default();
+        Some(Leak {
+            benchmark: item.benchmark.clone(),
+            item: item.item.clone(),
+            ngram: String::from_utf8_lossy(ngram).into_owned(),
+            offset: u64::try_from(first.offset).unwrap_or(u64::MAX),
+            matched,
+            total: item.total,
+        })
+    }
+
+    /// Leaves all hits in `scratch`, by text and n-gram, each at its first place.
+    fn find(&self, scratch: &mut Scratch, text: &str) {
+        let Scratch { words, hits } = scratch;
+        hits.clear();
+        let (n, tail) = (self.ngram, self.tail());
+        let mut limit = HITS;
+        words.each(text, |window| {
+            let Some(last) = window.last(tail).map(xxh3_64).filter(|&hash| self.tails.passes(hash)) else { return };
+            if let Some(words) = window.last(n) {
+                for posting in self.ngrams.get(xxh3_64(words)) {
+                    let start = at(posting.start);
+                    let text = self.texts.get(at(posting.text)).map(|text| text.words.as_slice()).unwrap_or_default();
+                    if text.get(start..start + at(posting.length)) == Some(words) {
+                        let offset = window.offset(n);
+                        hits.push(Hit { text: posting.text, ngram: posting.start, offset, length: posting.length });
+                    }
+                }
+            }
+            // There are short texts only where n-grams are longer than the tail.
+            for posting in if self.shorts.is_empty() { &[] } else { self.shorts.get(last) } {
+                let Some(text) = self.texts.get(at(posting.text)) else { continue };
+                if window.last(text.count) == Some(&text.words) {
+                    let offset = window.offset(text.count);
+                    hits.push(Hit { text: posting.text, ngram: 0, offset, length: posting.length });
+                }
+            }
+            if hits.len() >= limit {
+                first_of_each(hits);
+                // Twice what is left, or hits that are all different would be sorted again and again.
+                limit = HITS.max(hits.len().saturating_mul(2));
+            }
+        });
+        first_of_each(hits);
+    }
+}
+
+/// Whether words prove anything: two ASCII letters side by side, or a character outside ASCII.
+fn counts(words: &[u8]) -> bool {
+    let letters = words.iter().map(u8::is_ascii_alphabetic);
+    !words.is_ascii() || letters.clone().zip(letters.skip(1)).any(|pair| pair == (true, true))
+}
+
+/// Keeps each n-gram's first place.
+fn first_of_each(hits: &mut Vec<Hit>) {
+    hits.sort_unstable();
+    hits.dedup_by_key(|hit| (hit.text, hit.ngram));
+}
+
+fn at(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn small(number: usize) -> Result<u32> {
+    u32::try_from(number).map_err(|_| Error::Failed("decontaminate: more than 4 GiB of benchmark items".into()))
+}
+
+/// Of sorted items.
+fn digest(items: &[Item], ngram: u32, coverage: Option<Threshold>) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    let mut field = |bytes: &[u8]| {
+        hasher.update(&u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hasher.update(bytes);
+    };
+    field(&ngram.to_le_bytes());
+    let (numerator, denominator) = coverage.map_or((0, 0), Threshold::parts);
+    field(&numerator.to_le_bytes());
+    field(&denominator.to_le_bytes());
+    for item in items {
+        field(item.benchmark.as_bytes());
+        field(item.name.as_bytes());
+        field(&u64::try_from(item.texts.len()).unwrap_or(u64::MAX).to_le_bytes());
+        for text in &item.texts {
+            field(text.as_bytes());
+        }
+    }
+    *hasher.finalize().as_bytes()
+}
