@@ -46,7 +46,7 @@ pub fn tokenizer(resolved: &Resolved) -> Result<Loaded> {
         let spec = Arc::new(ReadSpec::of_source(source, small()));
         let mut texts = Vec::new();
         for file in files.iter().step_by(files.len().div_ceil(JUDGED_FILES).max(1)) {
-            texts.extend(first_texts(file, &spec, JUDGED_TEXTS)?);
+            texts.extend(decode::texts(file, &spec, JUDGED_TEXTS, BYTES)?);
         }
         texts.sort_by_cached_key(|text| crate::ingest::key(text));
         texts.truncate(JUDGED);
@@ -60,29 +60,6 @@ pub fn tokenizer(resolved: &Resolved) -> Result<Loaded> {
 /// Bounds for reading the head of a file.
 fn small() -> Limits {
     Limits { batch_bytes: 256 << 10, ..Limits::default() }
-}
-
-/// The first readable texts of a file.
-fn first_texts(file: &SourceFile, spec: &Arc<ReadSpec>, count: usize) -> Result<Vec<String>> {
-    let mut texts = Vec::new();
-    for unit in decode::units(file, spec)? {
-        if texts.len() >= count {
-            break;
-        }
-        let mut reader = unit.open(spec)?;
-        while texts.len() < count {
-            let Some(batch) = reader.next_batch()? else { break };
-            batch.visit(&mut |_, row| {
-                if let decode::Row::Text(text) = row
-                    && texts.len() < count
-                {
-                    texts.push(text.into_owned());
-                }
-                Ok(())
-            })?;
-        }
-    }
-    Ok(texts)
 }
 
 /// Samples every source.
@@ -143,30 +120,26 @@ fn measure(
     let mut ids = Vec::new();
     let mut sum = Sample { file_bytes: 0, rows: 0, text_bytes: 0, tokens: 0, documents: 0 };
     let mut largest = 0;
-    for unit in decode::units(file, spec)? {
-        let mut reader = unit.open(spec)?;
-        let mut seen = 0;
-        while let Some(batch) = reader.next_batch()? {
-            seen += batch.rows;
-            batch.visit(&mut |_, row| {
-                let decode::Row::Text(text) = row else { return Ok(()) };
-                if let Verdict::Document(_) = judge(&text, rules, Thin::new(None)) {
-                    ids.clear();
-                    encoder.encode(&text, &mut ids)?;
-                    sum.documents += 1;
-                    sum.text_bytes += text.len() as u64;
-                    sum.tokens += ids.len() as u64 + framing;
-                    largest = largest.max(text.len() as u64);
-                }
-                Ok(())
-            })?;
+    let seen = decode::estimate(file, spec, BYTES, &mut |text| {
+        if let Verdict::Document(_) = judge(text, rules, Thin::new(None)) {
+            ids.clear();
+            encoder.encode(text, &mut ids)?;
+            sum.documents += 1;
+            sum.text_bytes += text.len() as u64;
+            sum.tokens += ids.len() as u64 + framing;
+            largest = largest.max(text.len() as u64);
         }
-        sum.rows += seen;
-        sum.file_bytes += unit.bytes;
-        if sum.text_bytes >= BYTES {
-            break;
-        }
-    }
+        Ok(())
+    })?;
+    sum.rows = seen.rows;
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of the file's size, from 0 to all of it"
+    )]
+    let file_bytes = (seen.share * file.bytes as f64).round() as u64;
+    sum.file_bytes = file_bytes;
     Ok(Measured {
         sample: (sum.file_bytes > 0).then_some(sum),
         text_bytes: sum.text_bytes,

@@ -21,7 +21,7 @@ pub fn run(args: &Plan) -> Result<()> {
     let mut plan = plan::draft(curriculum, &known.sizes, &args.scale, known.dtype.width())?;
     let mut walked = None;
     if args.simulate {
-        let simulation = simulate(&plan, threads)?;
+        let simulation = simulate(&plan, threads, &|_| {})?;
         plan = settled(curriculum, &plan, &simulation)?;
         walked = Some(simulation);
     }

@@ -9,12 +9,19 @@ use syllabus_reader::format::digest::to_hex;
 use super::Options;
 use crate::curriculum::Resolved;
 use crate::curriculum::resolved::SourceFile;
+use crate::dedup::near::signature;
 use crate::error::Result;
+use crate::ingest::contaminate::Benchmarks;
 use crate::store::journal::Identity;
 use crate::tokenize::Contract;
 
 /// The store's identity: what any segment depends on, each thing by the name that a person would call it.
-pub fn identity(resolved: &Resolved, contract: &Contract, thin: Option<&BigRational>) -> Result<Identity> {
+pub fn identity(
+    resolved: &Resolved,
+    contract: &Contract,
+    benchmarks: Option<&Benchmarks>,
+    thin: Option<&BigRational>,
+) -> Result<Identity> {
     let curriculum = &resolved.curriculum;
     let mut common = BTreeMap::new();
     common.insert("the tokenizer".to_owned(), to_hex(&contract.digest));
@@ -22,6 +29,10 @@ pub fn identity(resolved: &Resolved, contract: &Contract, thin: Option<&BigRatio
     common.insert("EOS".to_owned(), format!("{:?}", contract.eos_id));
     common.insert("`special`".to_owned(), format!("{:?}", curriculum.tokenizer.special));
     common.insert("--thin".to_owned(), thin.map_or_else(|| "1".to_owned(), ToString::to_string));
+    common.insert("`decontaminate`".to_owned(), benchmarks.map_or_else(String::new, |b| to_hex(&b.digest())));
+    let near = curriculum.dedup.near.as_ref();
+    let signed = near.map_or_else(String::new, |near| format!("{} words, version {}", near.shingle, signature::VERSION));
+    common.insert("near-duplicate signatures".to_owned(), signed);
     let mut sources = BTreeMap::new();
     for (source, files) in curriculum.sources.iter().zip(&resolved.files) {
         let mut of = BTreeMap::new();

@@ -4,10 +4,11 @@ mod account;
 mod budget;
 mod finished;
 mod identity;
+mod near;
 pub mod progress;
+mod survive;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 use num_rational::BigRational;
 use num_traits::{One, ToPrimitive};
@@ -16,23 +17,19 @@ use syllabus_reader::format::digest::to_hex;
 use syllabus_reader::format::manifest::{ExpectResult, FORMAT_VERSION, Manifest, SourceSummary, TokenizerContract};
 
 use crate::curriculum::{Curriculum, Loaded, Resolved};
-use crate::dedup::exact::{self, Ranks};
-use crate::dedup::holdout;
-use crate::dedup::removed::{self, Duplicates, Removed};
+use crate::dedup::removed;
 use crate::emit::phase::{self, Emitted, Inputs};
 use crate::emit::validation;
 use crate::error::{Error, Result};
-use crate::ingest::decode::Limits;
-use crate::ingest::{self, Watch};
+use crate::ingest::Watch;
 use crate::ledger;
 use crate::mix::Documents;
 use crate::mix::{Draw, SourceStream, StreamError, bits_for};
 use crate::plan::{self, Plan, SourceSize};
-use crate::sample;
-use crate::store::Store;
 use crate::store::compact::{MOST_SEGMENTS, compact};
 use crate::store::documents::{SourceStore, Survivors};
 use progress::{Progress, Stage};
+pub use survive::{Started, Survived, survive};
 
 /// How to compile; nothing in here but `scale`, `thin` and `phases` changes what comes out.
 #[derive(Debug, Clone)]
@@ -80,70 +77,20 @@ pub fn compile(loaded: &Loaded, options: &Options, watch: &Watch, progress: &dyn
 fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Progress) -> Result<Outcome> {
     let curriculum = &resolved.curriculum;
     let chosen = chosen_phases(curriculum, &options.phases)?;
-    curriculum.warnings.iter().for_each(|warning| progress.warn(warning));
-    progress.begin(Stage::Tokenizer, None);
-    let tokenizer = sample::tokenizer(resolved)?;
-    tokenizer.warnings.iter().for_each(|warning| progress.warn(warning));
-    let contract = tokenizer.contract.clone();
-    let memory = budget::split(options, budget::resident())?;
-    progress.end();
-
-    let identity = identity::identity(resolved, &contract, options.thin.as_ref())?;
-    let request = identity::request(&identity, resolved, options, &chosen);
-    let work = options.work.clone().unwrap_or_else(|| options.out.join(".work"));
     fs_err::create_dir_all(&options.out)?;
-    fs_err::create_dir_all(&work)?;
-    let (store, reuse) = Store::open(&work, contract.dtype, &identity)?;
-    reuse.dropped.iter().for_each(|line| progress.note(&format!("stored work is not reused for {line}")));
-    if let Some(manifest) = finished::check(&options.out, &work, &request, progress)? {
+    let started = Started::new(resolved, options, progress)?;
+    let request = identity::request(&started.identity, resolved, options, &chosen);
+    if let Some(manifest) = finished::check(&options.out, &started.work, &request, progress)? {
         return Ok(Outcome { manifest, reused: true });
     }
-
-    let ingest_options = ingest::Options {
-        threads: options.threads,
-        limits: Limits { batch_bytes: memory.batch_bytes, ..Limits::default() },
-        segment_bytes: memory.segment_bytes,
-        thin: options.thin.clone(),
-    };
-    progress.begin(Stage::Ingest, None);
-    let warnings = ingest::ingest(resolved, &*tokenizer.tokenizer, &contract, &store, &ingest_options, watch, &|units| {
-        progress.ingest(
-            watch.units.load(Ordering::Relaxed),
-            units,
-            watch.documents.load(Ordering::Relaxed),
-            watch.bytes.load(Ordering::Relaxed),
-        );
-    })?;
-    progress.end();
-    warnings.iter().for_each(|warning| progress.warn(warning));
-
-    let width = contract.dtype.width();
+    let survived = survive::survive(&started, resolved, options, watch, progress)?;
+    let Started { work, store, contract, memory, .. } = &started;
+    let Survived { stores, duplicates, mut others } = survived;
     let names: Vec<String> = curriculum.sources.iter().map(|s| s.name.clone()).collect();
-    let read: Vec<SourceSize> = names
-        .iter()
-        .map(|name| store.tokenized(name))
-        .map(|totals| SourceSize::counted(totals.tokens, totals.documents))
-        .collect();
-    // Removals are not known yet: what falls short even without them is refused here.
-    plan::feasible::gate(curriculum, &plan::draft(curriculum, &read, &options.scale, width)?)?;
-
-    progress.begin(Stage::Dedup, None);
-    let stores = names.iter().map(|name| store.source(name)).collect::<Result<Vec<SourceStore>>>()?;
-    let scratch = work.join("scratch");
-    fs_err::create_dir_all(&scratch)?;
-    let duplicates = if curriculum.dedup.exact {
-        exact::remove(&stores, &Ranks::new(&curriculum.sources), options.threads, &scratch)?
-    } else {
-        Duplicates::default()
-    };
-    let mut others: Vec<Removed> = Vec::new();
-    if let Some(set) = &curriculum.holdout {
-        stores.iter().try_for_each(|store| holdout::hold_out(store, set))?;
-    }
-    progress.end();
+    let width = contract.dtype.width();
 
     progress.begin(Stage::Settle, None);
-    let compacted = compact_large(&stores, &work, contract.dtype, memory.segment_bytes)?;
+    let compacted = compact_large(&stores, work, contract.dtype, memory.segment_bytes)?;
     let readable: Vec<&SourceStore> = stores.iter().zip(&compacted).map(|(s, c)| c.as_ref().unwrap_or(s)).collect();
     let survivors =
         readable.iter().map(|store| Survivors::count(store, bits_for)).collect::<Result<Vec<Survivors<'_>>>>()?;
@@ -154,8 +101,8 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Pro
     let streams = streams(curriculum, &plan, &survivors)?;
     progress.end();
 
-    finished::begin(&options.out, &work)?;
-    let inputs = Inputs { curriculum, contract: &contract, stores: &readable, streams: &streams };
+    finished::begin(&options.out, work)?;
+    let inputs = Inputs { curriculum, contract, stores: &readable, streams: &streams };
     let windows: u64 = chosen.iter().map(|&p| plan.phases[p].windows).sum();
     progress.begin(Stage::Emit, Some(windows));
     let mut max_token_id = 0;
@@ -163,7 +110,7 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Pro
     let mut validation_sets = Vec::new();
     if let Some(set) = &curriculum.holdout {
         for source in 0..stores.len() {
-            if let Some((summary, max_id)) = validation::emit(&options.out, curriculum, set, source, &originals, &contract)? {
+            if let Some((summary, max_id)) = validation::emit(&options.out, curriculum, set, source, &originals, contract)? {
                 max_token_id = max_token_id.max(max_id);
                 validation_sets.push(summary);
             }
@@ -181,7 +128,7 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Pro
     progress.end();
 
     progress.begin(Stage::Ledger, None);
-    let rows = account::rows(curriculum, &store, &stores, &survivors, &streams, &plan, &emitted)?;
+    let rows = account::rows(curriculum, store, &stores, &survivors, &streams, &plan, &emitted)?;
     let stored = account::stored_windows(&phases);
     if let Some(imbalance) = ledger::balance(&rows, &stored).first() {
         return Err(Error::Failed(format!("the ledger does not balance (a defect of Syllabus): {imbalance}")));
@@ -228,7 +175,7 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Pro
     };
     manifest.dataset_digest = to_hex(&manifest.recompute_digest()?);
     manifest.write(&options.out)?;
-    finished::end(&work, &request)?;
+    finished::end(work, &request)?;
     progress.end();
     Ok(Outcome { manifest, reused: false })
 }
@@ -277,7 +224,7 @@ fn exact_plan(curriculum: &Curriculum, sizes: &[SourceSize], options: &Options, 
     if plan.phases.iter().all(|phase| phase.exact) {
         return Ok(plan);
     }
-    let walked = plan::simulate::simulate(&plan, options.threads)?;
+    let walked = plan::simulate::simulate(&plan, options.threads, &|_| {})?;
     let plan = plan::simulate::settled(curriculum, &plan, &walked)?;
     plan::feasible::gate(curriculum, &plan)?;
     plan::expect::gate(curriculum, &plan)?;

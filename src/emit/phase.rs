@@ -157,6 +157,7 @@ impl<'a> Order<'a> {
     fn next_stretch(&mut self, most: u64) -> Result<Vec<(usize, u64)>> {
         let mut stretch = Vec::new();
         while (stretch.len() as u64) < most.min(STRETCH) {
+            self.owners.clear();
             self.interleave.next_block(&mut self.owners);
             if self.owners.is_empty() {
                 break;

@@ -5,11 +5,13 @@
 //! other's. Only the drawing (read, decompress, cut) is under a unit's lock. Nothing that is written depends on who did
 //! what: segments are sorted by key, and what lies in which segment means nothing.
 
+pub mod condition;
 pub mod contaminate;
 pub mod decode;
-pub mod template;
+
 mod judge;
-pub use judge::{Thin, Verdict, judge, key};
+
+pub mod template;
 mod worker;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,6 +25,8 @@ use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::journal::Extent;
 use crate::tokenize::{Contract, Tokenizer};
+pub use judge::{Thin, Verdict, judge, key};
+use contaminate::Benchmarks;
 use decode::{Limits, Presence, ReadSpec, Unit, UnitReader};
 use worker::Worker;
 
@@ -35,6 +39,10 @@ pub struct Options {
     pub limits: Limits,
     /// Bytes of tokenized documents that one worker gathers before it writes a segment.
     pub segment_bytes: usize,
+    /// Benchmark items that no document may hold.
+    pub benchmarks: Option<Arc<Benchmarks>>,
+    /// Words of a shingle, where near duplicates are sought: documents are then signed.
+    pub shingle: Option<u32>,
     /// `--thin`: only documents whose key falls under this share are kept.
     pub thin: Option<BigRational>,
 }

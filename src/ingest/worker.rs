@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::contaminate::{Benchmarks, Leak, Scratch};
 use super::decode::{Batch, Row};
 use super::judge::{Thin, Verdict, judge};
 use super::{Shared, Slot, State};
 use crate::curriculum::checked::OnBadRow;
 use crate::error::{Error, Result};
-use crate::store::journal::{Counts, Extent};
+use crate::dedup::near::Signer;
+use crate::store::Gathered;
+use crate::store::journal::{Extent, Leaked};
 use crate::store::segment::Builder;
 use crate::tokenize::{Encoder, Tokenizer};
 
@@ -19,9 +22,11 @@ pub(super) struct Worker<'a> {
     /// The source that the builder gathers for.
     source: usize,
     builder: Builder,
-    extents: Vec<Extent>,
-    counts: Counts,
+    gathered: Gathered,
     ids: Vec<u32>,
+    leaks: Option<(&'a Benchmarks, Scratch)>,
+    signer: Option<Signer>,
+    tokenizer: &'a dyn Tokenizer,
 }
 
 impl<'a> Worker<'a> {
@@ -32,9 +37,11 @@ impl<'a> Worker<'a> {
             thin: Thin::new(shared.options.thin.as_ref()),
             source: 0,
             builder: Builder::new(shared.contract.dtype, shared.options.segment_bytes),
-            extents: Vec::new(),
-            counts: Counts::default(),
+            gathered: Gathered::default(),
             ids: Vec::new(),
+            leaks: shared.options.benchmarks.as_deref().map(|benchmarks| (benchmarks, benchmarks.scratch())),
+            signer: shared.options.shingle.map(Signer::new),
+            tokenizer,
         })
     }
 
@@ -97,9 +104,9 @@ impl<'a> Worker<'a> {
                 Error::Failed(message) => Error::Source { file: path.clone(), place: at.to_string(), message },
                 error => error,
             })?;
-            match self.extents.last_mut() {
+            match self.gathered.extents.last_mut() {
                 Some(last) if last.file == file && last.first + last.rows == number => last.rows += 1,
-                _ => self.extents.push(Extent { file, first: number, rows: 1 }),
+                _ => self.gathered.extents.push(Extent { file, first: number, rows: 1 }),
             }
             Ok(())
         })?;
@@ -112,8 +119,8 @@ impl<'a> Worker<'a> {
         let source = &self.shared.resolved.curriculum.sources[self.source];
         let text = match row {
             Row::Excluded => {
-                self.counts.read += 1;
-                self.counts.filtered.entry("where".to_owned()).or_default().0 += 1;
+                self.gathered.counts.read += 1;
+                self.gathered.counts.filtered.entry("where".to_owned()).or_default().0 += 1;
                 return Ok(());
             }
             Row::Bad(why) => {
@@ -123,21 +130,31 @@ impl<'a> Worker<'a> {
                         source.name
                     )));
                 }
-                self.counts.read += 1;
-                self.counts.bad += 1;
+                self.gathered.counts.read += 1;
+                self.gathered.counts.bad += 1;
                 return Ok(());
             }
             Row::Text(text) => text,
         };
         let bytes = text.len() as u64;
         match judge(&text, &source.rules, self.thin) {
-            Verdict::Empty => self.counts.empty += 1,
+            Verdict::Empty => self.gathered.counts.empty += 1,
             Verdict::Filtered(rule) => {
-                let sum = self.counts.filtered.entry(rule.to_owned()).or_default();
+                let sum = self.gathered.counts.filtered.entry(rule.to_owned()).or_default();
                 sum.0 += 1;
                 sum.1 += bytes;
             }
             Verdict::Document(key) => {
+                if let Some((benchmarks, scratch)) = &mut self.leaks
+                    && let Some(leak) = benchmarks.check(scratch, &text)
+                {
+                    self.gathered.counts.read += 1;
+                    self.gathered.counts.bytes += bytes;
+                    self.gathered.counts.contaminated.0 += 1;
+                    self.gathered.counts.contaminated.1 += bytes;
+                    self.gathered.leaks.push(leaked(key, leak));
+                    return Ok(());
+                }
                 self.ids.clear();
                 let contract = self.shared.contract;
                 self.ids.extend(contract.bos_id);
@@ -145,9 +162,9 @@ impl<'a> Worker<'a> {
                 self.ids.extend(contract.eos_id);
                 if self.ids.is_empty() {
                     // Without BOS and EOS a text may come to no token at all; there is nothing of it to read.
-                    self.counts.read += 1;
-                    self.counts.bytes += bytes;
-                    self.counts.empty += 1;
+                    self.gathered.counts.read += 1;
+                    self.gathered.counts.bytes += bytes;
+                    self.gathered.counts.empty += 1;
                     return Ok(());
                 }
                 if let Some(id) = self.ids.iter().find(|id| **id >= contract.vocab_size) {
@@ -157,27 +174,44 @@ impl<'a> Worker<'a> {
                     self.flush()?;
                 }
                 self.builder.push(key, &self.ids, text.len())?;
-                self.counts.tokenized.documents += 1;
-                self.counts.tokenized.tokens += self.ids.len() as u64;
-                self.counts.tokenized.bytes += bytes;
+                self.sign(&text)?;
+                self.gathered.counts.tokenized.documents += 1;
+                self.gathered.counts.tokenized.tokens += self.ids.len() as u64;
+                self.gathered.counts.tokenized.bytes += bytes;
                 self.shared.watch.documents.fetch_add(1, Ordering::Relaxed);
                 self.shared.watch.bytes.fetch_add(bytes, Ordering::Relaxed);
             }
         }
-        self.counts.read += 1;
-        self.counts.bytes += bytes;
+        self.gathered.counts.read += 1;
+        self.gathered.counts.bytes += bytes;
+        Ok(())
+    }
+
+    /// Signs the text that the model reads, which is the ids decoded; a lossless tokenizer gives the text itself.
+    fn sign(&mut self, text: &str) -> Result<()> {
+        let Some(signer) = &mut self.signer else { return Ok(()) };
+        let signature = if self.tokenizer.lossless() {
+            signer.sign(text)
+        } else {
+            signer.sign(&self.tokenizer.decode(self.shared.contract.unframed(&self.ids))?)
+        };
+        self.builder.sign(&signature);
         Ok(())
     }
 
     /// Commits what was gathered.
     fn flush(&mut self) -> Result<()> {
-        if self.extents.is_empty() {
+        if self.gathered.extents.is_empty() {
             return Ok(());
         }
         let name = &self.shared.resolved.curriculum.sources[self.source].name;
-        let (extents, counts) = (std::mem::take(&mut self.extents), std::mem::take(&mut self.counts));
-        self.shared.store.commit(name, &mut self.builder, extents, counts)
+        self.shared.store.commit(name, &mut self.builder, std::mem::take(&mut self.gathered))
     }
+}
+
+fn leaked(key: u128, leak: Leak) -> Leaked {
+    let Leak { benchmark, item, ngram, offset, matched, total } = leak;
+    Leaked { document: format!("{key:032x}"), benchmark, item, ngram, offset, matched, total }
 }
 
 fn is_covered(covered: &[(u64, u64)], row: u64) -> bool {

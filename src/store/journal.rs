@@ -89,6 +89,28 @@ pub struct Commit {
     pub extents: Vec<Extent>,
     /// How they were judged.
     pub counts: Counts,
+    /// Those that hold a benchmark item.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaks: Vec<Leaked>,
+}
+
+/// A document that was not tokenized because a benchmark item stands in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaked {
+    /// Its key, in hex.
+    pub document: String,
+    /// The benchmark.
+    pub benchmark: String,
+    /// The item.
+    pub item: String,
+    /// The first matching n-gram.
+    pub ngram: String,
+    /// Byte of the text where it starts.
+    pub offset: u64,
+    /// N-grams of the item in the document.
+    pub matched: u64,
+    /// N-grams of the item.
+    pub total: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -279,6 +301,7 @@ mod tests {
             segment: Some(segment),
             extents: vec![Extent { file: 0, first: 10 * segment, rows: 10 }],
             counts: Counts { read: 10, ..Counts::default() },
+            leaks: Vec::new(),
         }
     }
 

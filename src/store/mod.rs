@@ -13,6 +13,7 @@ pub mod documents;
 pub mod fates;
 pub mod journal;
 pub mod segment;
+pub mod signatures;
 
 use std::collections::BTreeSet;
 use std::fs::TryLockError;
@@ -26,7 +27,7 @@ use syllabus_reader::format::TokenDtype;
 use crate::error::{Error, Result};
 use documents::SourceStore;
 use fates::Fates;
-use journal::{Commit, Counts, Extent, Identity, Journal, Reuse};
+use journal::{Commit, Counts, Extent, Identity, Journal, Leaked, Reuse};
 use segment::{Builder, Segment, Totals};
 
 /// An open store. One process at a time.
@@ -40,6 +41,17 @@ pub struct Store {
     _lock: fs_err::File,
 }
 
+/// What is committed with a segment.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// The rows it covers.
+    pub extents: Vec<Extent>,
+    /// How they were judged.
+    pub counts: Counts,
+    /// Those that hold a benchmark item.
+    pub leaks: Vec<Leaked>,
+}
+
 impl Store {
     /// Opens or begins the store in a work folder, drops what is not of this identity, and removes files that no record
     /// names.
@@ -51,7 +63,8 @@ impl Store {
         let named: BTreeSet<u64> = journal.commits().iter().filter_map(|c| c.segment).collect();
         for entry in fs_err::read_dir(folder.join("segments"))? {
             let path = entry?.path();
-            let number = path.file_name().and_then(|n| n.to_str()?.strip_suffix(".seg")?.parse::<u64>().ok());
+            let whole = path.extension().is_some_and(|extension| extension == "seg" || extension == "sig");
+            let number = path.file_stem().filter(|_| whole).and_then(|stem| stem.to_str()?.parse::<u64>().ok());
             if !number.is_some_and(|number| named.contains(&number)) {
                 fs_err::remove_file(&path)?;
             }
@@ -61,7 +74,7 @@ impl Store {
     }
 
     /// Writes what a builder gathered (when anything) as a segment and commits the extents it covers.
-    pub fn commit(&self, source: &str, builder: &mut Builder, extents: Vec<Extent>, counts: Counts) -> Result<()> {
+    pub fn commit(&self, source: &str, builder: &mut Builder, gathered: Gathered) -> Result<()> {
         let segment = if builder.is_empty() {
             None
         } else {
@@ -69,7 +82,8 @@ impl Store {
             builder.write(&self.segment_path(number))?;
             Some(number)
         };
-        self.journal().commit(Commit { source: source.to_owned(), segment, extents, counts })
+        let Gathered { extents, counts, leaks } = gathered;
+        self.journal().commit(Commit { source: source.to_owned(), segment, extents, counts, leaks })
     }
 
     /// Records that all rows of a source are covered.
@@ -109,6 +123,12 @@ impl Store {
             store.segments.push(segment);
         }
         Ok(store)
+    }
+
+    /// Documents of a source that hold a benchmark item.
+    #[must_use]
+    pub fn leaks(&self, source: &str) -> Vec<Leaked> {
+        self.journal().commits().iter().filter(|c| c.source == source).flat_map(|c| c.leaks.iter().cloned()).collect()
     }
 
     /// What a source's segments hold in sum, before any removal.

@@ -27,6 +27,8 @@ use fs_err::os::unix::fs::FileExt;
 use syllabus_reader::format::TokenDtype;
 use xxhash_rust::xxh3::Xxh3Default;
 
+use super::signatures;
+use crate::dedup::near::Signature;
 use crate::error::{Error, Result};
 use crate::files::NewFile;
 
@@ -66,19 +68,22 @@ pub struct Builder {
     /// Tokens as they will lie on disk.
     tokens: Vec<u8>,
     bytes: u64,
+    /// Near-duplicate signatures, one a row when there are any.
+    signatures: Vec<Signature>,
 }
 
 impl Builder {
     /// Gathers up to about `limit` bytes.
     #[must_use]
     pub fn new(dtype: TokenDtype, limit: usize) -> Self {
-        Self { width: dtype.width(), limit, rows: Vec::new(), tokens: Vec::new(), bytes: 0 }
+        Self { width: dtype.width(), limit, rows: Vec::new(), tokens: Vec::new(), bytes: 0, signatures: Vec::new() }
     }
 
     /// Whether another document of so many tokens goes over the limit.
     #[must_use]
     pub fn is_full(&self, tokens: usize) -> bool {
-        let row = std::mem::size_of::<Row>();
+        let signature = if self.signatures.is_empty() { 0 } else { std::mem::size_of::<Signature>() };
+        let row = std::mem::size_of::<Row>() + signature;
         !self.rows.is_empty() && self.tokens.len() + tokens * self.width + (self.rows.len() + 1) * row > self.limit
     }
 
@@ -114,6 +119,11 @@ impl Builder {
         Ok(())
     }
 
+    /// Adds the signature of the document added last. Either every document has one, or none.
+    pub fn sign(&mut self, signature: &Signature) {
+        self.signatures.push(*signature);
+    }
+
     /// Adds a document whose tokens are bytes as they lie on disk.
     pub fn push_stored(&mut self, row: &Row, tokens: &[u8]) {
         let start = (self.tokens.len() / self.width) as u64;
@@ -129,7 +139,15 @@ impl Builder {
             let start = usize::try_from(row.start).unwrap_or(usize::MAX) * width;
             tokens.get(start..start + row.tokens as usize * width).unwrap_or_default()
         };
+        // The signatures follow their rows: they are told apart by where their tokens began.
+        let mut signed: Vec<(u64, Signature)> = Vec::new();
+        if self.signatures.len() == self.rows.len() {
+            signed = self.rows.iter().map(|row| row.start).zip(self.signatures.drain(..)).collect();
+        }
         self.rows.sort_unstable_by(|a, b| a.key.cmp(&b.key).then_with(|| slice(a).cmp(slice(b))));
+        if !signed.is_empty() {
+            signatures::write(path, self.rows.iter().map(|row| row.start), &signed)?;
+        }
         let totals = Totals {
             documents: self.rows.len() as u64,
             tokens: (self.tokens.len() / self.width) as u64,
@@ -143,6 +161,7 @@ impl Builder {
         out.into_inner().map_err(std::io::IntoInnerError::into_error)?.commit()?;
         self.rows.clear();
         self.tokens.clear();
+        self.signatures.clear();
         self.bytes = 0;
         Ok(totals)
     }

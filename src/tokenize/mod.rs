@@ -58,3 +58,13 @@ pub struct Contract {
     /// Backend that encoded.
     pub backend: String,
 }
+
+impl Contract {
+    /// A document's ids without the BOS and EOS that frame it.
+    #[must_use]
+    pub fn unframed<'i>(&self, ids: &'i [u32]) -> &'i [u32] {
+        let start = usize::from(self.bos_id.is_some());
+        let end = ids.len().saturating_sub(usize::from(self.eos_id.is_some()));
+        ids.get(start..end).unwrap_or_default()
+    }
+}
