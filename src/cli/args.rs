@@ -24,6 +24,8 @@ pub enum Command {
     Plan(Plan),
     /// Compile a curriculum into token shards
     Compile(Compile),
+    /// Find duplicates and leaks, and show what would go, with examples to read
+    Dedup(Dedup),
     /// Prove that a dataset is what its manifest says
     Verify(Verify),
     /// Show windows, the documents of a training step, or a document's fate
@@ -92,6 +94,30 @@ pub struct Compile {
     /// Where intermediate files go, and stay for the next compile [default: OUT/.work]
     #[arg(long, value_name = "DIR")]
     pub work: Option<PathBuf>,
+    /// How progress is shown on stderr
+    #[arg(long, value_enum, default_value = "auto")]
+    pub progress: ProgressMode,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Dedup {
+    /// The curriculum
+    pub file: PathBuf,
+    /// Where relative paths of sources start [default: the curriculum's folder]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where intermediate files go; a compile with the same --work goes on from them
+    #[arg(long, value_name = "DIR", default_value = ".syllabus")]
+    pub work: PathBuf,
+    /// Examples shown for each source and reason
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub examples: usize,
+    /// Ceiling of memory
+    #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "4GiB")]
+    pub memory: u64,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = values::threads)]
+    pub threads: Option<usize>,
     /// How progress is shown on stderr
     #[arg(long, value_enum, default_value = "auto")]
     pub progress: ProgressMode,

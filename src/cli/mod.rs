@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod clean;
 mod compile;
+mod dedup;
 //mod inspect;
 mod plan;
 mod progress;
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Compile(args) => compile::run(&args),
+        Command::Dedup(args) => dedup::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Inspect(_) => Ok(()),
         Command::Report(args) => report::run(&args),

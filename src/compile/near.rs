@@ -233,9 +233,7 @@ impl NearDocuments for Stored<'_> {
         let row = self.row(&place)?;
         let mut bytes = Vec::new();
         self.stores[place.source].segments[place.segment].row_tokens(&row, &mut bytes)?;
-        let width = self.contract.dtype.width();
-        let ids: Vec<u32> =
-            bytes.chunks_exact(width).map(|id| id.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte))).collect();
+        let ids = self.contract.ids(&bytes);
         text.push_str(&self.tokenizer.decode(self.contract.unframed(&ids))?);
         Ok(())
     }

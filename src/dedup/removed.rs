@@ -241,7 +241,8 @@ impl Reason {
     }
 
     /// Jaccard index with the kept document, or the share of the benchmark item's n-grams that occur.
-    fn similarity(&self) -> f64 {
+    #[must_use]
+    pub fn similarity(&self) -> f64 {
         let ratio = |part: u64, whole: u64| {
             #[expect(clippy::cast_precision_loss, reason = "counts of n-grams in one document; the file holds a float")]
             if whole == 0 { 1.0 } else { part as f64 / whole as f64 }

@@ -67,4 +67,13 @@ impl Contract {
         let end = ids.len().saturating_sub(usize::from(self.eos_id.is_some()));
         ids.get(start..end).unwrap_or_default()
     }
+
+    /// Ids from bytes as they lie on disk.
+    #[must_use]
+    pub fn ids(&self, bytes: &[u8]) -> Vec<u32> {
+        match self.dtype {
+            TokenDtype::U16 => bytes.as_chunks::<2>().0.iter().map(|id| u32::from(u16::from_le_bytes(*id))).collect(),
+            TokenDtype::U32 => bytes.as_chunks::<4>().0.iter().map(|id| u32::from_le_bytes(*id)).collect(),
+        }
+    }
 }
