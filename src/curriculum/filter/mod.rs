@@ -63,7 +63,7 @@ pub enum Condition {
     Among {
         /// Index of the column.
         column: usize,
-        /// The list; all of one kind.
+        /// The list; all of one kind, sorted.
         list: Vec<Literal>,
     },
     /// The column, a text, looks like the pattern (`LIKE`, `ILIKE`).
@@ -188,6 +188,19 @@ fn compare_mixed(whole: i128, real: f64) -> Ordering {
     )]
     let part = real.trunc() as i128;
     whole.cmp(&part).then_with(|| 0.0_f64.partial_cmp(&real.fract()).unwrap_or(Ordering::Equal))
+}
+
+impl Literal {
+    /// The order within one kind: bytes of texts, exact values of numbers, FALSE before TRUE.
+    #[must_use]
+    pub fn compare(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
+            (Self::Number(a), Self::Number(b)) => Some(a.compare(*b)),
+            (Self::Boolean(a), Self::Boolean(b)) => Some(a.cmp(b)),
+            _ => None,
+        }
+    }
 }
 
 impl Filter {

@@ -1,5 +1,6 @@
 //! From SQL's syntax tree to a [`Condition`]: what the language does not hold is refused here, with its place.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use sqlparser::ast::{BinaryOperator, Expr, Ident, InTarget, Spanned, UnaryOperator, Value};
@@ -295,6 +296,7 @@ impl Lowering<'_> {
                 Some("a column has values of one kind"),
             ));
         }
+        literals.sort_by(|a, b| a.compare(b).unwrap_or(Ordering::Equal));
         Ok(Condition::Among { column, list: literals })
     }
 

@@ -1,1 +1,242 @@
 //! Source files to rows: Parquet, JSON Lines, Arrow IPC, plain text; plain or compressed.
+//!
+//! A file is cut into [`Unit`]s, which may be read in parallel (row groups of Parquet, record batches of an Arrow file;
+//! other formats are one unit a file). A unit's [`UnitReader`] does what must be done in serial: read, decompress, cut into
+//! [`Batch`]es of about `batch_bytes`. [`Batch::visit`] does the rest and needs no lock: it parses, judges `where`, checks
+//! and hands out each row's text, borrowed where that can be.
+//!
+//! Every row is visited exactly once, in the file's order, and keeps its number however the file is cut.
+
+mod format;
+mod json;
+mod leaf;
+mod lines;
+mod pages;
+mod parquet;
+mod scalar;
+mod source;
+mod spec;
+mod stream;
+mod text;
+mod value;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::curriculum::resolved::SourceFile;
+use crate::{Error, Result};
+
+pub use format::{Compression, Format};
+pub use source::Stamp;
+pub use spec::{Limits, ReadSpec};
+pub use value::Value;
+
+use source::SourceBytes;
+
+/// Where a row stands in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At {
+    /// Number of the row in the file, from 0. Blank lines of JSON Lines are not rows.
+    pub row: u64,
+    /// Number of its line in a text format, from 1.
+    pub line: Option<u64>,
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}"),
+            None => write!(f, "row {}", self.row),
+        }
+    }
+}
+
+/// What a row came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Row<'a> {
+    /// The condition is not true of it.
+    Excluded,
+    /// It cannot be read; why, in words.
+    Bad(String),
+    /// Its text; it may be empty.
+    Text(Cow<'a, str>),
+}
+
+/// Which columns of the condition the rows had at all, null or not. A column that no row of a source has is most likely
+/// misspelt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Presence {
+    seen: Vec<bool>,
+}
+
+impl Presence {
+    /// Adds what other rows had.
+    pub fn merge(&mut self, other: &Self) {
+        if self.seen.len() < other.seen.len() {
+            self.seen.resize(other.seen.len(), false);
+        }
+        for (mine, theirs) in self.seen.iter_mut().zip(&other.seen) {
+            *mine |= theirs;
+        }
+    }
+
+    /// The condition's columns that no row had.
+    pub fn missing<'s>(&self, spec: &'s ReadSpec) -> Vec<&'s str> {
+        let seen = |at: usize| self.seen.get(at).copied().unwrap_or(false);
+        spec.filter_columns().iter().enumerate().filter(|&(at, _)| !seen(at)).map(|(_, name)| name.as_str()).collect()
+    }
+
+    fn note(&mut self, spec: &ReadSpec, has: impl Fn(usize) -> bool) {
+        for (seen, &column) in self.seen.iter_mut().zip(spec.filter_indices()) {
+            *seen = *seen || has(column);
+        }
+    }
+}
+
+/// A part of a file that can be read on its own.
+#[derive(Debug, Clone)]
+pub struct Unit {
+    /// The file.
+    pub file: SourceFile,
+    /// Number of its first row in the file.
+    pub first_row: u64,
+    /// How many rows it has, where the format says so before they are read.
+    pub rows: Option<u64>,
+    /// Its size in bytes as stored; for tables, of the columns that are needed.
+    pub bytes: u64,
+    stamp: Stamp,
+    part: Part,
+}
+
+#[derive(Debug, Clone)]
+enum Part {
+    Lines(Compression),
+    Text(Compression),
+    Parquet(Arc<parquet::Table>, std::ops::Range<usize>),
+}
+
+/// The serial part of reading a unit. One worker at a time.
+pub trait UnitReader {
+    /// Passes over rows at the start of what is left; used before the first batch, to go on where a run stopped.
+    ///
+    /// # Errors
+    /// Here or at the next batch: the unit has not so many rows.
+    fn skip_rows(&mut self, rows: u64) -> Result<()>;
+
+    /// The next batch, or `None` at the unit's end.
+    ///
+    /// # Errors
+    /// A file that cannot be read on: truncated, damaged, changed, or above a bound.
+    fn next_batch(&mut self) -> Result<Option<Batch>>;
+}
+
+/// Some rows of a file, read but not yet looked at.
+#[derive(Debug)]
+pub struct Batch {
+    /// Number of its first row in the file.
+    pub first_row: u64,
+    /// How many rows it has; each is visited once.
+    pub rows: u64,
+    body: Body,
+    shared: Shared,
+}
+
+#[derive(Debug)]
+enum Body {
+    Lines(lines::Lines),
+    Text(Vec<u8>),
+    Parquet(parquet::Rows),
+    Bad { line: Option<u64>, why: String },
+}
+
+/// What all batches of a unit know.
+#[derive(Debug, Clone)]
+struct Shared {
+    spec: Arc<ReadSpec>,
+    path: Arc<Path>,
+}
+
+impl Shared {
+    fn batch(&self, first_row: u64, rows: u64, body: Body) -> Batch {
+        Batch { first_row, rows, body, shared: self.clone() }
+    }
+}
+
+impl Batch {
+    /// Bytes of source data that it holds.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match &self.body {
+            Body::Lines(lines) => lines.bytes(),
+            Body::Text(bytes) => bytes.len(),
+            Body::Parquet(rows) => rows.bytes(),
+            Body::Bad { .. } => 0,
+        }
+    }
+
+    /// Hands every row to `f`, in order.
+    ///
+    /// # Errors
+    /// What `f` returns; reading itself cannot fail any more, as a row that cannot be read is [`Row::Bad`].
+    pub fn visit(&self, f: &mut dyn FnMut(At, Row<'_>) -> Result<()>) -> Result<Presence> {
+        let spec = &self.shared.spec;
+        match &self.body {
+            Body::Lines(lines) => lines.visit(spec, self.first_row, f),
+            Body::Text(bytes) => text::visit(spec, bytes, f),
+            Body::Parquet(rows) => rows.visit(spec, self.first_row, f),
+            Body::Bad { line, why } => {
+                f(At { row: self.first_row, line: *line }, Row::Bad(why.clone()))?;
+                Ok(spec.presence())
+            }
+        }
+    }
+
+    /// The error of a row of this batch that cannot be read.
+    #[must_use]
+    pub fn fault(&self, at: At, why: &str) -> Error {
+        source::fault(&self.shared.path, at.to_string(), why)
+    }
+}
+
+/// Cuts a file into units. Where they are cut depends on the file and the columns needed, and on nothing else.
+///
+/// # Errors
+/// A file that is gone, has changed since the sources were listed, or is of no format that is read.
+pub fn units(file: &SourceFile, spec: &ReadSpec) -> Result<Vec<Unit>> {
+    let source = SourceBytes::open(file, None)?;
+    let whole = |part| Unit {
+        file: file.clone(),
+        first_row: 0,
+        rows: None,
+        bytes: file.bytes,
+        stamp: source.stamp(),
+        part,
+    };
+    Ok(match format::detect(&source)? {
+        Format::Lines(compression) => vec![whole(Part::Lines(compression))],
+        Format::Text(compression) => vec![Unit { rows: Some(1), ..whole(Part::Text(compression)) }],
+        Format::Parquet => parquet::units(file, &source, spec)?,
+        _ => Vec::new(),
+    })
+}
+
+impl Unit {
+    /// Opens the unit for reading.
+    ///
+    /// # Errors
+    /// A file that is gone or has changed since it was cut into units.
+    pub fn open(&self, spec: &Arc<ReadSpec>) -> Result<Box<dyn UnitReader + Send>> {
+        let source = SourceBytes::open(&self.file, Some(self.stamp))?;
+        let shared = Shared { spec: Arc::clone(spec), path: Arc::from(source.path()) };
+        Ok(match &self.part {
+            Part::Lines(compression) => Box::new(lines::LinesReader::new(shared, source, *compression)?),
+            Part::Text(compression) => Box::new(text::TextReader::new(shared, source, *compression)),
+            Part::Parquet(table, groups) => {
+                let table = Arc::clone(table);
+                Box::new(parquet::ParquetReader::new(shared, source, table, groups.clone(), self.first_row))
+            }
+        })
+    }
+}

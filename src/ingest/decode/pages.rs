@@ -1,0 +1,301 @@
+//! Pages of a Parquet column chunk, their sizes checked before anything is allocated for them.
+//!
+//! The Parquet crate reserves what a page's header says it inflates to, up to 2 GiB. So headers are read here first: they
+//! are Thrift structures (compact protocol) whose leading fields are kind and sizes; the rest is passed over.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parquet::column::page::{Page, PageMetadata, PageReader};
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::reader::{ChunkReader, SerializedPageReader};
+
+use super::source::SourceBytes;
+
+/// Longest page header; statistics of long values are in it.
+const MAX_HEADER: u64 = 16 << 20;
+/// Deepest structure in a header.
+const MAX_DEPTH: u32 = 8;
+
+const INDEX_PAGE: i64 = 1;
+const DICTIONARY_PAGE: i64 = 2;
+
+/// What a page's header says.
+#[derive(Debug, Clone, Copy, Default)]
+struct Header {
+    kind: i64,
+    header_bytes: u64,
+    inflated: i64,
+    stored: i64,
+    values: i64,
+}
+
+/// Reads the pages of one column chunk, refusing any above a bound.
+pub struct BoundedPages {
+    inner: SerializedPageReader<SourceBytes>,
+    source: SourceBytes,
+    offset: u64,
+    end: u64,
+    max_bytes: u64,
+    next: Option<Header>,
+    /// Values (nulls among them) in all data pages so far handed out or passed over.
+    given: Arc<AtomicU64>,
+}
+
+impl BoundedPages {
+    /// Opens a chunk; `given` counts the values in the pages that were taken.
+    pub fn new(
+        source: &SourceBytes,
+        chunk: &ColumnChunkMetaData,
+        rows: usize,
+        max_bytes: u64,
+        given: Arc<AtomicU64>,
+    ) -> Result<Self> {
+        let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
+        let (offset, length) = match (u64::try_from(start), u64::try_from(chunk.compressed_size())) {
+            (Ok(offset), Ok(length)) => (offset, length),
+            _ => return Err(damaged("the column chunk has a negative place or size")),
+        };
+        let end = offset.checked_add(length).filter(|&end| end <= source.size());
+        let Some(end) = end else {
+            return Err(damaged("the column chunk goes beyond the file's end: the file is truncated"));
+        };
+        let inner = SerializedPageReader::new(Arc::new(source.clone()), chunk, rows, None)?;
+        Ok(Self { inner, source: source.clone(), offset, end, max_bytes, next: None, given })
+    }
+
+    /// The next page's header, checked; pages of indexes are passed over, as the reader beneath does.
+    fn look(&mut self) -> Result<Option<Header>> {
+        loop {
+            if let Some(header) = self.next {
+                return Ok(Some(header));
+            }
+            if self.offset >= self.end {
+                return Ok(None);
+            }
+            let left = self.end - self.offset;
+            let header = HeaderReader::new(self.source.get_read(self.offset)?, left.min(MAX_HEADER)).read()?;
+            let inflated = u64::try_from(header.inflated).map_err(|_| damaged("a page has a negative size"))?;
+            let stored = u64::try_from(header.stored).map_err(|_| damaged("a page has a negative size"))?;
+            if stored > left - header.header_bytes {
+                return Err(damaged("a page goes beyond its column chunk"));
+            }
+            if inflated > self.max_bytes || stored > self.max_bytes {
+                return Err(damaged(&format!(
+                    "a page at byte {} has {} bytes, more than the {} that memory allows: raise --memory, or rewrite the file with smaller pages",
+                    self.offset,
+                    inflated.max(stored),
+                    self.max_bytes
+                )));
+            }
+            if header.kind == INDEX_PAGE {
+                self.offset += header.header_bytes + stored;
+                continue;
+            }
+            self.next = Some(header);
+        }
+    }
+
+    fn advance(&mut self) {
+        if let Some(header) = self.next.take() {
+            self.offset += header.header_bytes + u64::try_from(header.stored).unwrap_or(0);
+            if header.kind != DICTIONARY_PAGE {
+                self.given.fetch_add(u64::try_from(header.values).unwrap_or(0), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+fn damaged(message: &str) -> ParquetError {
+    ParquetError::General(message.to_owned())
+}
+
+impl Iterator for BoundedPages {
+    type Item = Result<Page>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}
+
+impl PageReader for BoundedPages {
+    fn get_next_page(&mut self) -> Result<Option<Page>> {
+        if self.look()?.is_none() {
+            return Ok(None);
+        }
+        let page = self.inner.get_next_page()?;
+        self.advance();
+        Ok(page)
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
+        if self.look()?.is_none() {
+            return Ok(None);
+        }
+        self.inner.peek_next_page()
+    }
+
+    fn skip_next_page(&mut self) -> Result<()> {
+        if self.look()?.is_some() {
+            self.inner.skip_next_page()?;
+            self.advance();
+        }
+        Ok(())
+    }
+
+    fn supports_deferred_dictionary(&self) -> bool {
+        self.inner.supports_deferred_dictionary()
+    }
+
+    fn take_deferred_dictionary(&mut self) -> Result<Option<Page>> {
+        self.inner.take_deferred_dictionary()
+    }
+}
+
+/// Reads one page header.
+struct HeaderReader<R> {
+    input: R,
+    read: u64,
+    max: u64,
+}
+
+impl<R: Read> HeaderReader<R> {
+    fn new(input: R, max: u64) -> Self {
+        Self { input, read: 0, max }
+    }
+
+    fn read(mut self) -> Result<Header> {
+        let mut header = Header::default();
+        let mut seen = 0_u32;
+        let mut id = 0;
+        while let Some((next, kind)) = self.field(id)? {
+            id = next;
+            match (id, kind) {
+                (1..=3, 5) => {
+                    let value = self.zigzag()?;
+                    seen |= 1 << id;
+                    match id {
+                        1 => header.kind = value,
+                        2 => header.inflated = value,
+                        _ => header.stored = value,
+                    }
+                }
+                // The headers of data pages (both versions) and dictionary pages start with their number of values.
+                (5 | 7 | 8, 12) => header.values = self.first_integer()?,
+                _ => self.skip(kind, MAX_DEPTH)?,
+            }
+        }
+        if seen != 0b1110 {
+            return Err(damaged("a page header lacks its kind or sizes"));
+        }
+        header.header_bytes = self.read;
+        Ok(header)
+    }
+
+    fn byte(&mut self) -> Result<u8> {
+        if self.read >= self.max {
+            return Err(damaged("a page header goes beyond its column chunk"));
+        }
+        let mut one = [0];
+        self.input.read_exact(&mut one).map_err(|e| ParquetError::EOF(e.to_string()))?;
+        self.read += 1;
+        Ok(one[0])
+    }
+
+    fn varint(&mut self) -> Result<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7F) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(damaged("a page header has a number that does not end"))
+    }
+
+    fn zigzag(&mut self) -> Result<i64> {
+        let value = self.varint()?;
+        let half = i64::try_from(value >> 1).map_err(|_| damaged("a page header has a number that is too large"))?;
+        Ok(if value & 1 == 0 { half } else { -half - 1 })
+    }
+
+    /// The id and type of the next field of a structure; `None` at its end.
+    fn field(&mut self, previous: i64) -> Result<Option<(i64, u8)>> {
+        let byte = self.byte()?;
+        if byte == 0 {
+            return Ok(None);
+        }
+        let id = match byte >> 4 {
+            0 => self.zigzag()?,
+            delta => previous.saturating_add(i64::from(delta)),
+        };
+        Ok(Some((id, byte & 0xF)))
+    }
+
+    /// Field 1 of a structure, an integer; 0 without one.
+    fn first_integer(&mut self) -> Result<i64> {
+        let mut value = 0;
+        let mut id = 0;
+        while let Some((next, kind)) = self.field(id)? {
+            id = next;
+            if (id, kind) == (1, 5) {
+                value = self.zigzag()?;
+            } else {
+                self.skip(kind, MAX_DEPTH)?;
+            }
+        }
+        Ok(value)
+    }
+
+    fn pass(&mut self, bytes: u64) -> Result<()> {
+        if bytes > self.max - self.read {
+            return Err(damaged("a page header goes beyond its column chunk"));
+        }
+        let passed = std::io::copy(&mut self.input.by_ref().take(bytes), &mut std::io::sink());
+        if passed.ok() != Some(bytes) {
+            return Err(damaged("the file ends within a page header"));
+        }
+        self.read += bytes;
+        Ok(())
+    }
+
+    fn skip(&mut self, kind: u8, depth: u32) -> Result<()> {
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(damaged("a page header nests too deeply"));
+        };
+        match kind {
+            1 | 2 => Ok(()),
+            3 => self.pass(1),
+            4..=6 => self.varint().map(|_| ()),
+            7 => self.pass(8),
+            8 => {
+                let length = self.varint()?;
+                self.pass(length)
+            }
+            9 | 10 => {
+                let byte = self.byte()?;
+                let count = if byte >> 4 == 15 { self.varint()? } else { u64::from(byte >> 4) };
+                for _ in 0..count {
+                    match byte & 0xF {
+                        // In a list a boolean takes a byte.
+                        1 | 2 => self.pass(1)?,
+                        element => self.skip(element, depth)?,
+                    }
+                }
+                Ok(())
+            }
+            12 => {
+                let mut id = 0;
+                while let Some((next, kind)) = self.field(id)? {
+                    id = next;
+                    self.skip(kind, depth)?;
+                }
+                Ok(())
+            }
+            _ => Err(damaged("a page header has a field of an unknown type")),
+        }
+    }
+}

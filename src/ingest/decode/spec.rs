@@ -1,0 +1,154 @@
+//! What is read of each row, and within which bounds.
+
+use super::json::Tree;
+use super::value::Value;
+use super::{Presence, Row};
+use crate::curriculum::checked::{Source, TextTemplate};
+use crate::curriculum::filter::Filter;
+use crate::ingest::condition::judge;
+use crate::ingest::template::Template;
+
+/// Bounds on what one read may hold in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of source data that a batch aims at; one long document may exceed it.
+    pub batch_bytes: usize,
+    /// Longest document in bytes of text; a longer one is a bad row.
+    pub max_document_bytes: u64,
+    /// Largest piece that a table file may make the decoder hold at once, in bytes after decompression: a page of Parquet,
+    /// a record batch of Arrow, a file's metadata. A larger one is an error before any of it is allocated.
+    pub max_page_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { batch_bytes: 1 << 20, max_document_bytes: 64 << 20, max_page_bytes: 512 << 20 }
+    }
+}
+
+impl Limits {
+    /// Longest line of JSON. Escapes make a text up to three times as long in practice (`\u0431` for two bytes), and the
+    /// row's other members need room too.
+    #[must_use]
+    pub fn max_line_bytes(&self) -> u64 {
+        self.max_document_bytes.saturating_mul(3).saturating_add(1 << 20)
+    }
+}
+
+/// What is read of each row of a source: its text, and the columns that its condition looks at.
+#[derive(Debug)]
+pub struct ReadSpec {
+    limits: Limits,
+    template: Template,
+    filter: Option<Filter>,
+    /// Columns of the template, then those that only the filter needs.
+    columns: Vec<String>,
+    /// For each column of the filter, its index in `columns`.
+    filter_columns: Vec<usize>,
+    tree: Tree,
+}
+
+impl ReadSpec {
+    /// Says what to read.
+    #[must_use]
+    pub fn new(text: &TextTemplate, filter: Option<&Filter>, limits: Limits) -> Self {
+        let template = Template::new(text);
+        let mut columns = template.columns().to_vec();
+        let mut filter_columns = Vec::new();
+        for name in filter.map(Filter::columns).unwrap_or_default() {
+            let at = columns.iter().position(|have| have == name).unwrap_or_else(|| {
+                columns.push(name.clone());
+                columns.len() - 1
+            });
+            filter_columns.push(at);
+        }
+        let tree = Tree::new(&columns);
+        Self { limits, template, filter: filter.cloned(), columns, filter_columns, tree }
+    }
+
+    /// What a curriculum's source asks for; its own `max_document_bytes` replaces the one in `limits`.
+    #[must_use]
+    pub fn of_source(source: &Source, limits: Limits) -> Self {
+        let limits = Limits { max_document_bytes: source.max_document_bytes, ..limits };
+        Self::new(&source.text, source.filter.as_ref(), limits)
+    }
+
+    /// The bounds.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// All columns needed, each once: first those of the text.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The columns that the condition looks at.
+    #[must_use]
+    pub fn filter_columns(&self) -> &[String] {
+        self.filter.as_ref().map(Filter::columns).unwrap_or_default()
+    }
+
+    pub(super) fn text_column_count(&self) -> usize {
+        self.template.columns().len()
+    }
+
+    pub(super) fn filter_indices(&self) -> &[usize] {
+        &self.filter_columns
+    }
+
+    pub(super) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    pub(super) fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// Whether no column of the condition is a column of the text: then rows can be chosen before any text is read.
+    pub(super) fn filter_is_apart(&self) -> bool {
+        self.filter.is_some() && self.filter_columns.iter().all(|&column| column >= self.text_column_count())
+    }
+
+    /// `where`: `None` reads the row.
+    pub(super) fn refuse<'a>(
+        &self,
+        value: &mut dyn FnMut(usize) -> Value<'a>,
+        scratch: &mut Vec<Value<'a>>,
+    ) -> Option<Row<'static>> {
+        let filter = self.filter.as_ref()?;
+        scratch.clear();
+        scratch.extend(self.filter_columns.iter().map(|&column| value(column)));
+        match judge(filter, scratch) {
+            Ok(Some(true)) => None,
+            Ok(_) => Some(Row::Excluded),
+            Err(why) => Some(Row::Bad(why)),
+        }
+    }
+
+    /// The text of a row that `where` lets through.
+    pub(super) fn text<'a>(&self, value: &mut dyn FnMut(usize) -> Value<'a>) -> Row<'a> {
+        match self.template.render(self.limits.max_document_bytes, value) {
+            Ok(text) => Row::Text(text),
+            Err(why) => Row::Bad(why),
+        }
+    }
+
+    /// `where`, then the text.
+    pub(super) fn read<'a>(
+        &self,
+        value: &mut dyn FnMut(usize) -> Value<'a>,
+        scratch: &mut Vec<Value<'a>>,
+    ) -> Row<'a> {
+        match self.refuse(value, scratch) {
+            Some(row) => row,
+            None => self.text(value),
+        }
+    }
+
+    pub(super) fn presence(&self) -> Presence {
+        Presence { seen: vec![false; self.filter_columns.len()] }
+    }
+}
