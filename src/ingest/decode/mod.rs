@@ -7,7 +7,10 @@
 //!
 //! Every row is visited exactly once, in the file's order, and keeps its number however the file is cut.
 
+mod arrays;
 mod format;
+mod frames;
+mod ipc;
 mod json;
 mod leaf;
 mod lines;
@@ -22,6 +25,7 @@ mod value;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -114,7 +118,9 @@ pub struct Unit {
 enum Part {
     Lines(Compression),
     Text(Compression),
-    Parquet(Arc<parquet::Table>, std::ops::Range<usize>),
+    Parquet(Arc<parquet::Table>, Range<usize>),
+    ArrowFile(Arc<ipc::Footer>, Range<usize>),
+    ArrowStream,
 }
 
 /// The serial part of reading a unit. One worker at a time.
@@ -148,6 +154,7 @@ enum Body {
     Lines(lines::Lines),
     Text(Vec<u8>),
     Parquet(parquet::Rows),
+    Arrow(ipc::Slice),
     Bad { line: Option<u64>, why: String },
 }
 
@@ -172,6 +179,7 @@ impl Batch {
             Body::Lines(lines) => lines.bytes(),
             Body::Text(bytes) => bytes.len(),
             Body::Parquet(rows) => rows.bytes(),
+            Body::Arrow(slice) => slice.bytes(),
             Body::Bad { .. } => 0,
         }
     }
@@ -186,6 +194,7 @@ impl Batch {
             Body::Lines(lines) => lines.visit(spec, self.first_row, f),
             Body::Text(bytes) => text::visit(spec, bytes, f),
             Body::Parquet(rows) => rows.visit(spec, self.first_row, f),
+            Body::Arrow(slice) => slice.visit(spec, self.first_row, f),
             Body::Bad { line, why } => {
                 f(At { row: self.first_row, line: *line }, Row::Bad(why.clone()))?;
                 Ok(spec.presence())
@@ -218,7 +227,8 @@ pub fn units(file: &SourceFile, spec: &ReadSpec) -> Result<Vec<Unit>> {
         Format::Lines(compression) => vec![whole(Part::Lines(compression))],
         Format::Text(compression) => vec![Unit { rows: Some(1), ..whole(Part::Text(compression)) }],
         Format::Parquet => parquet::units(file, &source, spec)?,
-        _ => Vec::new(),
+        Format::ArrowFile => ipc::units(file, &source, spec)?,
+        Format::ArrowStream => vec![whole(Part::ArrowStream)],
     })
 }
 
@@ -237,6 +247,11 @@ impl Unit {
                 let table = Arc::clone(table);
                 Box::new(parquet::ParquetReader::new(shared, source, table, groups.clone(), self.first_row))
             }
+            Part::ArrowFile(footer, batches) => {
+                let footer = Arc::clone(footer);
+                Box::new(ipc::ArrowReader::of_file(shared, source, footer, batches.clone(), self.first_row))
+            }
+            Part::ArrowStream => Box::new(ipc::ArrowReader::of_stream(shared, source)),
         })
     }
 }
