@@ -101,7 +101,9 @@ impl Frame {
             count(variadic).ok_or_else(impossible)?;
         }
         let length = usize::try_from(self.body_bytes).map_err(|_| impossible())?;
-        let bytes = source.read_at(self.body_at, self.body_bytes).map_err(|e| e.to_string())?;
+        // Arrow wants its buffers aligned as this type aligns them.
+        let mut bytes = MutableBuffer::from_len_zeroed(length);
+        source.fill_at(self.body_at, &mut bytes).map_err(|e| e.to_string())?;
         let mut inflated = 0_u64;
         for buffer in batch.buffers().iter().flatten() {
             let start = usize::try_from(buffer.offset()).map_err(|_| impossible())?;
@@ -120,10 +122,7 @@ impl Frame {
         if inflated > self.max_bytes {
             return Err(too_large("a record batch", inflated, self.max_bytes));
         }
-        // Arrow wants its buffers aligned as this type aligns them.
-        let mut aligned = MutableBuffer::with_capacity(length);
-        aligned.extend_from_slice(&bytes);
-        Ok(aligned.into())
+        Ok(bytes.into())
     }
 }
 

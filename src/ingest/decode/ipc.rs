@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::{self, MetadataVersion};
 use arrow::ipc::reader::{read_dictionary, read_record_batch};
@@ -147,10 +147,21 @@ pub struct ArrowReader {
     layout: Option<Arc<Layout>>,
     version: MetadataVersion,
     dictionaries: HashMap<i64, ArrayRef>,
-    /// What is left of the current record batch, and how many rows of it to hand out at once.
-    current: Option<(RecordBatch, usize)>,
+    /// What is left of the current record batch.
+    current: Option<Current>,
     next_row: u64,
     to_skip: u64,
+    /// Bytes as stored of the record batches that were read.
+    stored: u64,
+}
+
+/// What is left of a record batch.
+struct Current {
+    batch: RecordBatch,
+    /// Rows to hand out at once.
+    share: usize,
+    /// Bytes a row, as stored.
+    mean: usize,
 }
 
 /// Some rows of a record batch.
@@ -181,7 +192,7 @@ impl ArrowReader {
         next_row: u64,
     ) -> Self {
         let dictionaries = HashMap::new();
-        Self { shared, source, feed, layout, version, dictionaries, current: None, next_row, to_skip: 0 }
+        Self { shared, source, feed, layout, version, dictionaries, current: None, next_row, to_skip: 0, stored: 0 }
     }
 
     fn max_bytes(&self) -> u64 {
@@ -295,6 +306,11 @@ impl UnitReader for ArrowReader {
         Ok(())
     }
 
+    fn stored_bytes(&self) -> u64 {
+        let left = self.current.as_ref().map_or(0, |current| current.batch.num_rows().saturating_mul(current.mean));
+        self.stored.saturating_sub(u64::try_from(left).unwrap_or(0))
+    }
+
     fn next_batch(&mut self) -> Result<Option<Batch>> {
         while self.current.is_none() {
             let Some((frame, at, rows)) = self.next_frame()? else {
@@ -305,6 +321,7 @@ impl UnitReader for ArrowReader {
                 self.source.check_unchanged()?;
                 return Ok(None);
             };
+            self.stored += frame.body_bytes();
             if self.to_skip >= rows {
                 self.to_skip -= rows;
                 self.next_row += rows;
@@ -315,20 +332,21 @@ impl UnitReader for ArrowReader {
             self.next_row += u64::try_from(skip).unwrap_or(0);
             let total = batch.num_rows();
             let bytes = usize::try_from(frame.body_bytes()).unwrap_or(usize::MAX).max(1);
-            let share = (self.shared.spec.limits().batch_bytes / (bytes / total.max(1) + 1)).max(1);
-            self.current = Some((batch.slice(skip, total - skip), share));
+            let mean = bytes / total.max(1) + 1;
+            let share = (self.shared.spec.limits().batch_bytes / mean).max(1);
+            self.current = Some(Current { batch: batch.slice(skip, total - skip), share, mean });
         }
-        let (Some((batch, share)), Some(layout)) = (self.current.take(), &self.layout) else { return Ok(None) };
+        let (Some(current), Some(layout)) = (self.current.take(), &self.layout) else { return Ok(None) };
+        let Current { batch, share, mean } = current;
         let rows = share.min(batch.num_rows());
         let slice = batch.slice(0, rows);
         if rows < batch.num_rows() {
-            self.current = Some((batch.slice(rows, batch.num_rows() - rows), share));
+            self.current = Some(Current { batch: batch.slice(rows, batch.num_rows() - rows), share, mean });
         }
         let first_row = self.next_row;
         let count = u64::try_from(rows).unwrap_or(u64::MAX);
         self.next_row += count;
-        let bytes = slice.columns().iter().map(|column| column.get_array_memory_size()).sum();
-        let body = Slice { batch: slice, layout: Arc::clone(layout), bytes };
+        let body = Slice { batch: slice, layout: Arc::clone(layout), bytes: rows.saturating_mul(mean) };
         Ok(Some(self.shared.batch(first_row, count, Body::Arrow(body))))
     }
 }

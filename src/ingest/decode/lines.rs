@@ -8,7 +8,8 @@ use std::io::Read;
 use super::format::{BOM, Compression};
 use super::json::Slot;
 use super::source::SourceBytes;
-use super::{At, Batch, Body, Presence, ReadSpec, Row, Shared, UnitReader, stream};
+use super::stream::{self, Stream};
+use super::{At, Batch, Body, Presence, ReadSpec, Row, Shared, UnitReader};
 use crate::{Error, Result};
 
 /// Cuts a stream into batches of whole lines.
@@ -16,11 +17,13 @@ pub struct LinesReader {
     shared: Shared,
     source: SourceBytes,
     compression: Compression,
-    input: Box<dyn Read + Send>,
+    input: Stream,
     /// What was read after the last line end.
     carry: Vec<u8>,
     at_start: bool,
     ended: bool,
+    /// Bytes that came out of the stream.
+    read: u64,
     next_row: u64,
     next_line: u64,
     to_skip: u64,
@@ -55,7 +58,7 @@ fn split(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 
 impl LinesReader {
     pub fn new(shared: Shared, source: SourceBytes, compression: Compression) -> Result<Self> {
-        let input = stream::open(&source, compression)?;
+        let input = Stream::open(&source, compression)?;
         Ok(Self {
             shared,
             source,
@@ -64,6 +67,7 @@ impl LinesReader {
             carry: Vec::new(),
             at_start: true,
             ended: false,
+            read: 0,
             next_row: 0,
             next_line: 1,
             to_skip: 0,
@@ -84,6 +88,7 @@ impl LinesReader {
             return Err(self.fault(&e, memchr::memchr_iter(b'\n', buffer).count()));
         }
         self.ended = buffer.len() - before < want;
+        self.read += u64::try_from(buffer.len() - before).unwrap_or(0);
         if self.at_start && (buffer.len() >= BOM.len() || self.ended) {
             if buffer.starts_with(BOM) {
                 buffer.drain(..BOM.len());
@@ -147,6 +152,14 @@ impl UnitReader for LinesReader {
     fn skip_rows(&mut self, rows: u64) -> Result<()> {
         self.to_skip += rows;
         Ok(())
+    }
+
+    fn stored_bytes(&self) -> u64 {
+        // What is carried was read but not handed out; its part in the stored bytes is as its part in all that was read.
+        let carried = u128::try_from(self.carry.len()).unwrap_or(0);
+        let read = u128::from(self.read).max(1);
+        let handed_out = u128::from(self.input.stored_bytes()) * read.saturating_sub(carried) / read;
+        u64::try_from(handed_out).unwrap_or(u64::MAX)
     }
 
     fn next_batch(&mut self) -> Result<Option<Batch>> {

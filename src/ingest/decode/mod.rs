@@ -19,6 +19,7 @@ mod parquet;
 mod scalar;
 mod source;
 mod spec;
+mod sample;
 mod stream;
 mod text;
 mod value;
@@ -33,6 +34,7 @@ use crate::curriculum::resolved::SourceFile;
 use crate::{Error, Result};
 
 pub use format::{Compression, Format};
+pub use sample::{FileSample, estimate, texts};
 pub use source::Stamp;
 pub use spec::{Limits, ReadSpec};
 pub use value::Value;
@@ -130,6 +132,10 @@ pub trait UnitReader {
     /// # Errors
     /// Here or at the next batch: the unit has not so many rows.
     fn skip_rows(&mut self, rows: u64) -> Result<()>;
+
+    /// How many of the unit's [`Unit::bytes`] went into the batches handed out so far; an estimate within a compressed
+    /// stream or a row group, exact at its end.
+    fn stored_bytes(&self) -> u64;
 
     /// The next batch, or `None` at the unit's end.
     ///
@@ -255,3 +261,6 @@ impl Unit {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -159,10 +159,13 @@ pub struct ParquetReader {
     open: Option<OpenGroup>,
     next_row: u64,
     to_skip: u64,
+    /// Bytes as stored of the row groups that were opened.
+    stored: u64,
 }
 
 struct OpenGroup {
     at: usize,
+    rows: usize,
     rows_left: usize,
     /// For each column of the spec.
     leaves: Vec<Option<LeafReader>>,
@@ -183,7 +186,7 @@ pub struct Rows {
 
 impl ParquetReader {
     pub fn new(shared: Shared, source: SourceBytes, table: Arc<Table>, groups: Range<usize>, first_row: u64) -> Self {
-        Self { shared, source, table, groups, open: None, next_row: first_row, to_skip: 0 }
+        Self { shared, source, table, groups, open: None, next_row: first_row, to_skip: 0, stored: 0 }
     }
 
     fn fault(&self, group: usize, column: usize, e: &ParquetError) -> Error {
@@ -196,6 +199,7 @@ impl ParquetReader {
         while let Some(at) = self.groups.next() {
             let Some(group) = self.table.group(at) else { break };
             let rows = u64::try_from(group.num_rows()).unwrap_or(0);
+            self.stored += self.table.group_bytes(group).0;
             if self.to_skip >= rows {
                 self.to_skip -= rows;
                 self.next_row += rows;
@@ -222,7 +226,7 @@ impl ParquetReader {
             let mean = self.table.group_bytes(group).1 / rows.max(1) + 1;
             let eighth = u64::try_from(self.shared.spec.limits().batch_bytes / 8).unwrap_or(u64::MAX);
             let step = size(eighth / mean).clamp(1, 1024);
-            return Ok(Some(OpenGroup { at, rows_left: size(rows - skip), leaves, step }));
+            return Ok(Some(OpenGroup { at, rows: size(rows), rows_left: size(rows - skip), leaves, step }));
         }
         Ok(None)
     }
@@ -301,6 +305,15 @@ impl UnitReader for ParquetReader {
     fn skip_rows(&mut self, rows: u64) -> Result<()> {
         self.to_skip += rows;
         Ok(())
+    }
+
+    fn stored_bytes(&self) -> u64 {
+        let left = self.open.as_ref().and_then(|open| {
+            let bytes = u128::from(self.table.group_bytes(self.table.group(open.at)?).0);
+            let rows = u128::try_from(open.rows.max(1)).ok()?;
+            u64::try_from(bytes * u128::try_from(open.rows_left).ok()? / rows).ok()
+        });
+        self.stored.saturating_sub(left.unwrap_or(0))
     }
 
     fn next_batch(&mut self) -> Result<Option<Batch>> {

@@ -96,6 +96,11 @@ impl SourceBytes {
         if self.is_unchanged() { fault(&self.path, place, message) } else { fault(&self.path, place, CHANGED) }
     }
 
+    /// Fills `bytes` from `offset` on.
+    pub fn fill_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.file.file().read_exact_at(bytes, offset)
+    }
+
     /// Reads exactly `length` bytes at `offset`; nothing is allocated for a range that the file does not have.
     pub fn read_at(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
         let end = offset.checked_add(length).filter(|&end| end <= self.size());
@@ -104,7 +109,7 @@ impl SourceBytes {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
         };
         let mut bytes = vec![0; length];
-        self.file.file().read_exact_at(&mut bytes, offset)?;
+        self.fill_at(offset, &mut bytes)?;
         Ok(bytes)
     }
 
@@ -126,6 +131,13 @@ pub fn fault(path: &Path, place: impl Into<String>, message: impl Into<String>) 
 pub struct SourceReader {
     source: SourceBytes,
     offset: u64,
+}
+
+impl SourceReader {
+    /// The offset of the next byte.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
 }
 
 impl Read for SourceReader {

@@ -5,25 +5,56 @@ use std::io::{self, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 
 use super::format::Compression;
-use super::source::SourceBytes;
+use super::source::{SourceBytes, SourceReader};
 use crate::Result;
 
 /// Largest window of Zstandard: 2^27 bytes, 128 MiB, which is also what `zstd` itself accepts unasked.
 const WINDOW_LOG_MAX: u32 = 27;
 const BUFFER: usize = 256 << 10;
 
-/// Opens the stream. What is wrong with its content shows when it is read; see [`explain`].
-pub fn open(source: &SourceBytes, compression: Compression) -> Result<Box<dyn Read + Send>> {
-    let raw = source.reader_at(0);
-    Ok(match compression {
-        Compression::Plain => Box::new(raw),
-        Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, raw))),
-        Compression::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(BUFFER, raw))?;
-            decoder.window_log_max(WINDOW_LOG_MAX)?;
-            Box::new(decoder)
+/// A decompressing reader. What is wrong with its content shows when it is read; see [`explain`].
+pub enum Stream {
+    Plain(SourceReader),
+    Gzip(Box<MultiGzDecoder<BufReader<SourceReader>>>),
+    Zstd(zstd::stream::read::Decoder<'static, BufReader<SourceReader>>),
+}
+
+impl Stream {
+    /// Opens a file from its start.
+    pub fn open(source: &SourceBytes, compression: Compression) -> Result<Self> {
+        let raw = source.reader_at(0);
+        Ok(match compression {
+            Compression::Plain => Self::Plain(raw),
+            Compression::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, raw)))),
+            Compression::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(BUFFER, raw))?;
+                decoder.window_log_max(WINDOW_LOG_MAX)?;
+                Self::Zstd(decoder)
+            }
+        })
+    }
+
+    /// Bytes of the file that were decompressed so far.
+    pub fn stored_bytes(&self) -> u64 {
+        let taken = |input: &BufReader<SourceReader>| {
+            input.get_ref().offset().saturating_sub(u64::try_from(input.buffer().len()).unwrap_or(0))
+        };
+        match self {
+            Self::Plain(raw) => raw.offset(),
+            Self::Gzip(decoder) => taken(decoder.get_ref()),
+            Self::Zstd(decoder) => taken(decoder.get_ref()),
         }
-    })
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(raw) => raw.read(buffer),
+            Self::Gzip(decoder) => decoder.read(buffer),
+            Self::Zstd(decoder) => decoder.read(buffer),
+        }
+    }
 }
 
 /// An error of such a stream, in words.

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::format::{BOM, Compression};
 use super::source::SourceBytes;
-use super::{At, Batch, Body, Presence, ReadSpec, Row, Shared, UnitReader, Value, stream};
+use super::{At, Batch, Body, Presence, ReadSpec, Row, Shared, UnitReader, Value, stream::{self, Stream}};
 use crate::Result;
 
 /// Reads the one document of a file.
@@ -28,6 +28,10 @@ impl UnitReader for TextReader {
         Ok(())
     }
 
+    fn stored_bytes(&self) -> u64 {
+        if self.done { self.source.size() } else { 0 }
+    }
+
     fn next_batch(&mut self) -> Result<Option<Batch>> {
         if self.to_skip > 1 {
             return Err(self.source.fault("row 1", "a text file has one row, and reading was to go on after it: it changed"));
@@ -39,7 +43,7 @@ impl UnitReader for TextReader {
         let mut bytes = Vec::new();
         // One byte more than is allowed shows that there are too many.
         let bound = max.saturating_add(u64::try_from(BOM.len()).unwrap_or(3)).saturating_add(1);
-        let read = stream::open(&self.source, self.compression)?.take(bound).read_to_end(&mut bytes);
+        let read = Stream::open(&self.source, self.compression)?.take(bound).read_to_end(&mut bytes);
         if let Err(e) = read {
             return Err(self.source.fault(format!("byte {}", bytes.len()), stream::explain(&e, self.compression)));
         }
