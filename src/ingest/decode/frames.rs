@@ -109,6 +109,9 @@ impl Frame {
             let start = usize::try_from(buffer.offset()).map_err(|_| impossible())?;
             let end = usize::try_from(buffer.length()).ok().and_then(|length| start.checked_add(length));
             let end = end.filter(|&end| end <= length).ok_or_else(impossible)?;
+            if !start.is_multiple_of(8) {
+                return Err(impossible());
+            }
             if batch.compression().is_some() && end > start {
                 let prefix = bytes.get(start..end).and_then(|data| data.first_chunk::<8>()).ok_or_else(impossible)?;
                 // -1 marks a buffer that is stored as it stands.

@@ -14,6 +14,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::{self, MetadataVersion};
 use arrow::ipc::reader::{read_dictionary, read_record_batch};
 
+use super::contain::contain;
 use super::frames::{Frame, too_large};
 use super::source::SourceBytes;
 use super::{At, Batch, Body, Part, Presence, ReadSpec, Row, Shared, Unit, UnitReader, Value, arrays};
@@ -212,7 +213,9 @@ impl ArrowReader {
         let Some(dictionary) = message.header_as_dictionary_batch() else {
             return Err(self.fault(batch, "a dictionary was expected"));
         };
-        read_dictionary(&body, dictionary, &layout.schema, &mut self.dictionaries, &message.version())
+        let dictionaries = &mut self.dictionaries;
+        contain(|| read_dictionary(&body, dictionary, &layout.schema, dictionaries, &message.version()))
+            .map_err(|e| self.fault(batch, e))?
             .map_err(|e| self.fault(batch, format!("its dictionary: {e}")))
     }
 
@@ -288,7 +291,9 @@ impl ArrowReader {
             return Err(self.fault(at, "a record batch was expected"));
         };
         let schema = Arc::clone(&layout.schema);
-        read_record_batch(&body, batch, schema, &self.dictionaries, Some(&layout.projection), &self.version)
+        let projection = Some(layout.projection.as_slice());
+        contain(|| read_record_batch(&body, batch, schema, &self.dictionaries, projection, &self.version))
+            .map_err(|e| self.fault(at, e))?
             .map_err(|e| self.fault(at, e.to_string()))
     }
 }
@@ -319,9 +324,15 @@ impl UnitReader for ArrowReader {
                     return Err(self.source.fault(format!("row {}", self.next_row), message));
                 }
                 self.source.check_unchanged()?;
+                if matches!(self.feed, Feed::Stream { .. }) {
+                    self.stored = self.source.size();
+                }
                 return Ok(None);
             };
-            self.stored += frame.body_bytes();
+            self.stored = match self.feed {
+                Feed::File { .. } => self.stored + frame.body_bytes(),
+                Feed::Stream { offset, .. } => offset,
+            };
             if self.to_skip >= rows {
                 self.to_skip -= rows;
                 self.next_row += rows;

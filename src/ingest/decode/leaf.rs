@@ -3,6 +3,7 @@
 //! Values are taken from pages as they stand: a string is a slice of its page, and no page is decoded twice or into
 //! another layout first.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,6 +14,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::schema::types::{SchemaDescriptor, Type};
 
+use super::contain::contain;
 use super::pages::BoundedPages;
 use super::scalar;
 use super::source::SourceBytes;
@@ -270,9 +272,11 @@ impl LeafReader {
         let descriptor = group.schema_descr().column(leaf.index);
         let rows = usize::try_from(group.num_rows()).map_err(|e| ParquetError::General(e.to_string()))?;
         let given = Arc::new(AtomicU64::new(0));
-        let pages = BoundedPages::new(source, group.column(leaf.index), rows, max_page, Arc::clone(&given))?;
         let nullable = descriptor.max_def_level() > 0;
-        let reader = get_column_reader(descriptor, Box::new(pages));
+        let reader = decoded(|| {
+            let pages = BoundedPages::new(source, group.column(leaf.index), rows, max_page, Arc::clone(&given))?;
+            Ok(get_column_reader(descriptor, Box::new(pages)))
+        })?;
         Ok(Self { leaf, reader, given, taken: 0, nullable, levels: Vec::new(), repetitions: Vec::new() })
     }
 
@@ -313,47 +317,39 @@ impl LeafReader {
     fn read_up_to(&mut self, rows: usize, values: &mut Values) -> Result<usize> {
         self.levels.clear();
         self.repetitions.clear();
-        let (levels, repetitions) = (&mut self.levels, &mut self.repetitions);
-        let before;
-        let read = match (&mut self.reader, &mut values.store) {
+        let (reader, levels, repetitions) = (&mut self.reader, &mut self.levels, &mut self.repetitions);
+        let before = values.store.len();
+        let read = decoded(|| match (reader, &mut values.store) {
             (ColumnReader::BoolColumnReader(reader), Store::Boolean(store)) => {
-                before = store.len();
                 take(reader, rows, levels, repetitions, store)
             }
             (ColumnReader::Int32ColumnReader(reader), Store::Int32(store)) => {
-                before = store.len();
                 take(reader, rows, levels, repetitions, store)
             }
             (ColumnReader::Int64ColumnReader(reader), Store::Int64(store)) => {
-                before = store.len();
                 take(reader, rows, levels, repetitions, store)
             }
             (ColumnReader::Int96ColumnReader(reader), Store::Int96(store)) => {
-                before = store.len();
                 take(reader, rows, levels, repetitions, store)
             }
             (ColumnReader::FloatColumnReader(reader), Store::Float(store)) => {
-                before = store.len();
                 take(reader, rows, levels, repetitions, store)
             }
             (ColumnReader::DoubleColumnReader(reader), Store::Double(store)) => {
-                before = store.len();
                 take(reader, rows, levels, repetitions, store)
             }
             (ColumnReader::ByteArrayColumnReader(reader), Store::Bytes(store)) => {
-                before = store.len();
-                let read = take(reader, rows, levels, repetitions, store);
-                values.bytes += store.iter().skip(before).map(ByteArray::len).sum::<usize>();
-                read
+                let read = take(reader, rows, levels, repetitions, store)?;
+                values.bytes += size_of_all(store.iter().skip(before))?;
+                Ok(read)
             }
             (ColumnReader::FixedLenByteArrayColumnReader(reader), Store::Fixed(store)) => {
-                before = store.len();
-                let read = take(reader, rows, levels, repetitions, store);
-                values.bytes += store.iter().skip(before).map(|value| value.len()).sum::<usize>();
-                read
+                let read = take(reader, rows, levels, repetitions, store)?;
+                values.bytes += size_of_all(store.iter().skip(before).map(Deref::deref))?;
+                Ok(read)
             }
-            _ => return Err(ParquetError::General("the column changed its type between row groups".to_owned())),
-        }?;
+            _ => Err(ParquetError::General("the column changed its type between row groups".to_owned())),
+        })?;
         self.taken += u64::try_from(read).unwrap_or(0);
         self.fill_slots(before, values)?;
         Ok(read)
@@ -387,7 +383,8 @@ impl LeafReader {
 
     /// Passes over exactly `rows` rows.
     pub fn skip(&mut self, rows: usize) -> Result<()> {
-        let skipped = match &mut self.reader {
+        let reader = &mut self.reader;
+        let skipped = decoded(|| match reader {
             ColumnReader::BoolColumnReader(reader) => reader.skip_records(rows),
             ColumnReader::Int32ColumnReader(reader) => reader.skip_records(rows),
             ColumnReader::Int64ColumnReader(reader) => reader.skip_records(rows),
@@ -396,7 +393,7 @@ impl LeafReader {
             ColumnReader::DoubleColumnReader(reader) => reader.skip_records(rows),
             ColumnReader::ByteArrayColumnReader(reader) => reader.skip_records(rows),
             ColumnReader::FixedLenByteArrayColumnReader(reader) => reader.skip_records(rows),
-        }?;
+        })?;
         self.taken += u64::try_from(skipped).unwrap_or(0);
         if skipped != rows {
             return Err(ParquetError::General(format!("the column ends {} rows before its row group", rows - skipped)));
@@ -415,6 +412,19 @@ impl LeafReader {
 }
 
 impl Store {
+    fn len(&self) -> usize {
+        match self {
+            Self::Boolean(all) => all.len(),
+            Self::Int32(all) => all.len(),
+            Self::Int64(all) => all.len(),
+            Self::Int96(all) => all.len(),
+            Self::Float(all) => all.len(),
+            Self::Double(all) => all.len(),
+            Self::Bytes(all) => all.len(),
+            Self::Fixed(all) => all.len(),
+        }
+    }
+
     fn clear(&mut self) {
         match self {
             Self::Boolean(all) => all.clear(),
@@ -427,6 +437,24 @@ impl Store {
             Self::Fixed(all) => all.clear(),
         }
     }
+}
+
+/// Runs a decoder, whose panics are errors.
+fn decoded<T>(decode: impl FnOnce() -> Result<T>) -> Result<T> {
+    contain(decode).unwrap_or_else(|what| Err(ParquetError::General(what)))
+}
+
+/// Bytes of strings. A damaged page can leave values unset, which may not be looked into.
+fn size_of_all<'v>(values: impl Iterator<Item = &'v ByteArray>) -> Result<usize> {
+    let unset = ByteArray::new();
+    let mut bytes = 0;
+    for value in values {
+        if *value == unset {
+            return Err(ParquetError::General("a value is missing: the page is damaged".to_owned()));
+        }
+        bytes += value.len();
+    }
+    Ok(bytes)
 }
 
 fn take<T: DataType>(

@@ -8,6 +8,7 @@
 //! Every row is visited exactly once, in the file's order, and keeps its number however the file is cut.
 
 mod arrays;
+mod contain;
 mod format;
 mod frames;
 mod ipc;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use crate::curriculum::resolved::SourceFile;
 use crate::{Error, Result};
 
+pub use contain::panic_is_contained;
 pub use format::{Compression, Format};
 pub use sample::{FileSample, estimate, texts};
 pub use source::Stamp;

@@ -11,6 +11,7 @@ use parquet::file::metadata::{
     ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy, RowGroupMetaData,
 };
 
+use super::contain::contain;
 use super::leaf::{self, Leaf, LeafReader, Values};
 use super::source::SourceBytes;
 use super::{At, Batch, Body, Part, Presence, ReadSpec, Row, Shared, Unit, UnitReader, Value};
@@ -57,10 +58,9 @@ impl Table {
             .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
             .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
             .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
-        let metadata = ParquetMetaDataReader::new()
-            .with_metadata_options(Some(options))
-            .parse_and_finish(source)
-            .map_err(|e| at_footer(words(&e)))?;
+        let reader = ParquetMetaDataReader::new().with_metadata_options(Some(options));
+        let metadata =
+            contain(|| reader.parse_and_finish(source)).map_err(at_footer)?.map_err(|e| at_footer(words(&e)))?;
         let schema = metadata.file_metadata().schema_descr();
         let leaves = spec.columns().iter().map(|name| leaf::find(schema, name)).collect();
         let table = Self { metadata, leaves };

@@ -183,7 +183,7 @@ fn samples_see_a_part_and_count_what_they_saw() {
         let part = estimate(&file, &spec(None), 6000).unwrap();
         assert!(part.share > 0.0 && part.share <= 1.0);
         let guess = part.estimated_text_bytes() / bytes as f64;
-        assert!((0.5..2.0).contains(&guess), "{}: {guess} of {part:?}", path.display());
+        assert!((0.3..3.0).contains(&guess), "{}: {guess} of {part:?}", path.display());
         let texts = texts(&file, &spec(None), 5, 1 << 20).unwrap();
         let first: Vec<String> = docs.iter().take(5).map(|doc| doc.text.clone().unwrap()).collect();
         assert_eq!(texts, first);

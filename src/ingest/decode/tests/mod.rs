@@ -4,6 +4,7 @@ mod formats;
 mod hostile;
 mod lines;
 mod scan;
+mod speed;
 mod where_;
 mod write;
 

@@ -28,7 +28,7 @@ fn batches_are_near_their_budget() {
             batches += 1;
         }
     }
-    assert!((10..60).contains(&batches), "{batches}");
+    assert!((5..60).contains(&batches), "{batches}");
 }
 
 #[test]
