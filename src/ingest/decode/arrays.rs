@@ -55,15 +55,11 @@ fn plain(array: &dyn Array, row: usize) -> Option<Value<'_>> {
         DataType::Null => Value::Null,
         DataType::Utf8 => string::<i32>(array, row)?,
         DataType::LargeUtf8 => string::<i64>(array, row)?,
-        DataType::Utf8View => {
-            Value::Text(Cow::Borrowed(array.as_any().downcast_ref::<StringViewArray>()?.value(row)))
-        }
+        DataType::Utf8View => Value::Text(Cow::Borrowed(array.as_any().downcast_ref::<StringViewArray>()?.value(row))),
         DataType::Binary => bytes::<i32>(array, row)?,
         DataType::LargeBinary => bytes::<i64>(array, row)?,
         DataType::BinaryView => Value::Bytes(array.as_any().downcast_ref::<BinaryViewArray>()?.value(row)),
-        DataType::FixedSizeBinary(_) => {
-            Value::Bytes(array.as_any().downcast_ref::<FixedSizeBinaryArray>()?.value(row))
-        }
+        DataType::FixedSizeBinary(_) => Value::Bytes(array.as_any().downcast_ref::<FixedSizeBinaryArray>()?.value(row)),
         DataType::Boolean => Value::Boolean(array.as_any().downcast_ref::<BooleanArray>()?.value(row)),
         DataType::Int8 => Value::whole(native::<Int8Type>(array, row)?),
         DataType::Int16 => Value::whole(native::<Int16Type>(array, row)?),

@@ -78,7 +78,10 @@ pub fn detect(source: &SourceBytes) -> Result<Format> {
         return Ok(Format::ArrowStream);
     }
     if let Some(what) = foreign(&head) {
-        return Err(at_start(source, format!("{what} is not read: rewrite the file as Parquet, or as JSON Lines with gzip or zstd")));
+        return Err(at_start(
+            source,
+            format!("{what} is not read: rewrite the file as Parquet, or as JSON Lines with gzip or zstd"),
+        ));
     }
     let compression = if head.starts_with(&[0x1F, 0x8B]) {
         Compression::Gzip
@@ -97,13 +100,18 @@ pub fn detect(source: &SourceBytes) -> Result<Format> {
     }
     let is_json = looks_like_json(&head);
     if packed && compression == Compression::Plain && !is_json {
-        return Err(at_start(source, "neither a gzip nor a zstd stream, as its ending says: it is truncated or damaged"));
+        return Err(at_start(
+            source,
+            "neither a gzip nor a zstd stream, as its ending says: it is truncated or damaged",
+        ));
     }
     match ending {
         Ending::Lines => Ok(Format::Lines(compression)),
         Ending::Text => Ok(Format::Text(compression)),
         _ if is_json => Ok(Format::Lines(compression)),
-        Ending::Table => Err(at_start(source, "neither Parquet nor Arrow IPC, as its ending says: it is truncated or damaged")),
+        Ending::Table => {
+            Err(at_start(source, "neither Parquet nor Arrow IPC, as its ending says: it is truncated or damaged"))
+        }
         Ending::Other => Ok(Format::Text(compression)),
     }
 }

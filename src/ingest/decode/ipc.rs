@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow::ipc::{self, MetadataVersion};
 use arrow::ipc::reader::{read_dictionary, read_record_batch};
+use arrow::ipc::{self, MetadataVersion};
 
 use super::contain::contain;
 use super::frames::{Frame, too_large};
@@ -88,8 +88,7 @@ impl Footer {
         let offset = |block: &ipc::Block| {
             u64::try_from(block.offset()).map_err(|_| at_footer("a block has a negative place".to_owned()))
         };
-        let dictionaries =
-            footer.dictionaries().iter().flatten().map(offset).collect::<Result<Vec<_>>>()?;
+        let dictionaries = footer.dictionaries().iter().flatten().map(offset).collect::<Result<Vec<_>>>()?;
         let mut batches = Vec::new();
         for (at, block) in footer.recordBatches().iter().flatten().enumerate() {
             let fault = |message: String| source.fault(format!("record batch {at}"), message);
@@ -174,7 +173,13 @@ pub struct Slice {
 }
 
 impl ArrowReader {
-    pub fn of_file(shared: Shared, source: SourceBytes, footer: Arc<Footer>, part: Range<usize>, first_row: u64) -> Self {
+    pub fn of_file(
+        shared: Shared,
+        source: SourceBytes,
+        footer: Arc<Footer>,
+        part: Range<usize>,
+        first_row: u64,
+    ) -> Self {
         let layout = Some(Arc::clone(&footer.layout));
         let version = footer.version;
         Self::new(shared, source, Feed::File { footer, left: part }, layout, version, first_row)

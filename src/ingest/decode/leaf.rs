@@ -5,7 +5,6 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parquet::basic::{ConvertedType, LogicalType, Repetition, TimeUnit, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
@@ -15,7 +14,7 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::schema::types::{SchemaDescriptor, Type};
 
 use super::contain::contain;
-use super::pages::BoundedPages;
+use super::pages::{BoundedPages, Progress};
 use super::scalar;
 use super::source::SourceBytes;
 use super::value::Value;
@@ -72,7 +71,7 @@ struct Place {
     level: i16,
 }
 
-fn walk<'n>(group: &Type, path: &mut dyn Iterator<Item = &'n str>, at: Place) -> Option<Leaf> {
+fn walk(group: &Type, path: &mut dyn Iterator<Item = &str>, at: Place) -> Option<Leaf> {
     let key = path.next()?;
     let mut leaf = at.leaf;
     let mut found = None;
@@ -259,8 +258,10 @@ fn binary(kind: Kind, bytes: &[u8]) -> Value<'_> {
 pub struct LeafReader {
     leaf: Leaf,
     reader: ColumnReader,
-    given: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     taken: u64,
+    to_skip: usize,
+    max_page: u64,
     nullable: bool,
     levels: Vec<i16>,
     repetitions: Vec<i16>,
@@ -271,13 +272,23 @@ impl LeafReader {
     pub fn open(source: &SourceBytes, leaf: Leaf, group: &RowGroupMetaData, max_page: u64) -> Result<Self> {
         let descriptor = group.schema_descr().column(leaf.index);
         let rows = usize::try_from(group.num_rows()).map_err(|e| ParquetError::General(e.to_string()))?;
-        let given = Arc::new(AtomicU64::new(0));
+        let progress = Arc::new(Progress::default());
         let nullable = descriptor.max_def_level() > 0;
         let reader = decoded(|| {
-            let pages = BoundedPages::new(source, group.column(leaf.index), rows, max_page, Arc::clone(&given))?;
+            let pages = BoundedPages::new(source, group.column(leaf.index), rows, max_page, Arc::clone(&progress))?;
             Ok(get_column_reader(descriptor, Box::new(pages)))
         })?;
-        Ok(Self { leaf, reader, given, taken: 0, nullable, levels: Vec::new(), repetitions: Vec::new() })
+        Ok(Self {
+            leaf,
+            reader,
+            progress,
+            taken: 0,
+            to_skip: 0,
+            max_page,
+            nullable,
+            levels: Vec::new(),
+            repetitions: Vec::new(),
+        })
     }
 
     /// An empty store for its values.
@@ -296,12 +307,17 @@ impl LeafReader {
         Values { kind: self.leaf.kind, store, slots, bytes: 0 }
     }
 
-    /// Rows that can be read before the next page has to be inflated; at least 1, so that reading goes on.
+    /// Rows that can be read at once within bounds: no further than the current page, and where its values share prefixes
+    /// no more than can be spelt out. At least 1, so that reading goes on.
     pub fn rows_in_page(&self) -> usize {
         if self.leaf.repeated {
             return usize::MAX;
         }
-        let left = self.given.load(Ordering::Relaxed).saturating_sub(self.taken);
+        let to_skip = u64::try_from(self.to_skip).unwrap_or(u64::MAX);
+        let mut left = self.progress.values().saturating_sub(self.taken).saturating_sub(to_skip);
+        if let Some(longest) = self.progress.longest_shared() {
+            left = left.min(self.max_page / longest);
+        }
         usize::try_from(left).unwrap_or(usize::MAX).max(1)
     }
 
@@ -315,6 +331,7 @@ impl LeafReader {
     }
 
     fn read_up_to(&mut self, rows: usize, values: &mut Values) -> Result<usize> {
+        self.skip_now()?;
         self.levels.clear();
         self.repetitions.clear();
         let (reader, levels, repetitions) = (&mut self.reader, &mut self.levels, &mut self.repetitions);
@@ -381,8 +398,17 @@ impl LeafReader {
         Ok(())
     }
 
-    /// Passes over exactly `rows` rows.
-    pub fn skip(&mut self, rows: usize) -> Result<()> {
+    /// Passes over rows. They are passed over only when a row after them is read, all at once, so that pages without a
+    /// wanted row are not inflated.
+    pub fn skip(&mut self, rows: usize) {
+        self.to_skip += rows;
+    }
+
+    fn skip_now(&mut self) -> Result<()> {
+        let rows = std::mem::take(&mut self.to_skip);
+        if rows == 0 {
+            return Ok(());
+        }
         let reader = &mut self.reader;
         let skipped = decoded(|| match reader {
             ColumnReader::BoolColumnReader(reader) => reader.skip_records(rows),

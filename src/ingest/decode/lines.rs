@@ -247,13 +247,18 @@ impl Lines {
                 };
                 let row = match text {
                     // Whether a line is too long may not depend on how it came to be read.
-                    _ if line.len() > max_line => Row::Bad(too_long(u64::try_from(line.len()).unwrap_or(u64::MAX), spec)),
+                    _ if line.len() > max_line => {
+                        Row::Bad(too_long(u64::try_from(line.len()).unwrap_or(u64::MAX), spec))
+                    }
                     None => Row::Bad("the line is not UTF-8".to_owned()),
                     Some(text) => match spec.tree().read(text, &mut slots) {
                         Err(why) => Row::Bad(why),
                         Ok(()) => {
                             presence.note(spec, |column| slots.get(column).is_some_and(Slot::is_present));
-                            spec.read(&mut |column| slots.get(column).map(Slot::value).unwrap_or(super::Value::Absent), &mut scratch)
+                            spec.read(
+                                &mut |column| slots.get(column).map(Slot::value).unwrap_or(super::Value::Absent),
+                                &mut scratch,
+                            )
                         }
                     },
                 };

@@ -17,10 +17,10 @@ mod leaf;
 mod lines;
 mod pages;
 mod parquet;
+mod sample;
 mod scalar;
 mod source;
 mod spec;
-mod sample;
 mod stream;
 mod text;
 mod value;
@@ -180,7 +180,8 @@ impl Shared {
 }
 
 impl Batch {
-    /// Bytes of source data that it holds.
+    /// Bytes of source data that it holds. Texts of Parquet are borrowed from their pages, which a batch keeps alive: as
+    /// long as one batch of a page lives, the whole page does (at most `max_page_bytes`).
     #[must_use]
     pub fn bytes(&self) -> usize {
         match &self.body {
@@ -223,14 +224,8 @@ impl Batch {
 /// A file that is gone, has changed since the sources were listed, or is of no format that is read.
 pub fn units(file: &SourceFile, spec: &ReadSpec) -> Result<Vec<Unit>> {
     let source = SourceBytes::open(file, None)?;
-    let whole = |part| Unit {
-        file: file.clone(),
-        first_row: 0,
-        rows: None,
-        bytes: file.bytes,
-        stamp: source.stamp(),
-        part,
-    };
+    let whole =
+        |part| Unit { file: file.clone(), first_row: 0, rows: None, bytes: file.bytes, stamp: source.stamp(), part };
     Ok(match format::detect(&source)? {
         Format::Lines(compression) => vec![whole(Part::Lines(compression))],
         Format::Text(compression) => vec![Unit { rows: Some(1), ..whole(Part::Text(compression)) }],
@@ -241,6 +236,18 @@ pub fn units(file: &SourceFile, spec: &ReadSpec) -> Result<Vec<Unit>> {
 }
 
 impl Unit {
+    /// The format of its file.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        match &self.part {
+            Part::Lines(compression) => Format::Lines(*compression),
+            Part::Text(compression) => Format::Text(*compression),
+            Part::Parquet(..) => Format::Parquet,
+            Part::ArrowFile(..) => Format::ArrowFile,
+            Part::ArrowStream => Format::ArrowStream,
+        }
+    }
+
     /// Opens the unit for reading.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
@@ -32,6 +33,27 @@ struct Header {
     values: i64,
 }
 
+/// What a reader of pages tells while a column reader owns it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Values (nulls among them) in all data pages so far handed out or passed over.
+    values: AtomicU64,
+    /// Size of the current page if its values share prefixes, so that they may be longer together than the page; else 0.
+    shared_bytes: AtomicU64,
+}
+
+impl Progress {
+    /// Values in all data pages so far handed out or passed over.
+    pub fn values(&self) -> u64 {
+        self.values.load(Ordering::Relaxed)
+    }
+
+    /// How long one value of the current page may be, where values may be longer together than their page; else `None`.
+    pub fn longest_shared(&self) -> Option<u64> {
+        Some(self.shared_bytes.load(Ordering::Relaxed)).filter(|&bytes| bytes > 0)
+    }
+}
+
 /// Reads the pages of one column chunk, refusing any above a bound.
 pub struct BoundedPages {
     inner: SerializedPageReader<SourceBytes>,
@@ -40,18 +62,17 @@ pub struct BoundedPages {
     end: u64,
     max_bytes: u64,
     next: Option<Header>,
-    /// Values (nulls among them) in all data pages so far handed out or passed over.
-    given: Arc<AtomicU64>,
+    progress: Arc<Progress>,
 }
 
 impl BoundedPages {
-    /// Opens a chunk; `given` counts the values in the pages that were taken.
+    /// Opens a chunk; `progress` follows the pages that are taken.
     pub fn new(
         source: &SourceBytes,
         chunk: &ColumnChunkMetaData,
         rows: usize,
         max_bytes: u64,
-        given: Arc<AtomicU64>,
+        progress: Arc<Progress>,
     ) -> Result<Self> {
         let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
         let (offset, length) = match (u64::try_from(start), u64::try_from(chunk.compressed_size())) {
@@ -63,7 +84,7 @@ impl BoundedPages {
             return Err(damaged("the column chunk goes beyond the file's end: the file is truncated"));
         };
         let inner = SerializedPageReader::new(Arc::new(source.clone()), chunk, rows, None)?;
-        Ok(Self { inner, source: source.clone(), offset, end, max_bytes, next: None, given })
+        Ok(Self { inner, source: source.clone(), offset, end, max_bytes, next: None, progress })
     }
 
     /// The next page's header, checked; pages of indexes are passed over, as the reader beneath does.
@@ -102,7 +123,7 @@ impl BoundedPages {
         if let Some(header) = self.next.take() {
             self.offset += header.header_bytes + u64::try_from(header.stored).unwrap_or(0);
             if header.kind != DICTIONARY_PAGE {
-                self.given.fetch_add(u64::try_from(header.values).unwrap_or(0), Ordering::Relaxed);
+                self.progress.values.fetch_add(u64::try_from(header.values).unwrap_or(0), Ordering::Relaxed);
             }
         }
     }
@@ -122,10 +143,11 @@ impl Iterator for BoundedPages {
 
 impl PageReader for BoundedPages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
-        if self.look()?.is_none() {
-            return Ok(None);
-        }
+        let Some(header) = self.look()? else { return Ok(None) };
         let page = self.inner.get_next_page()?;
+        let shares = page.as_ref().is_some_and(|page| page.encoding() == Encoding::DELTA_BYTE_ARRAY);
+        let shared = if shares { u64::try_from(header.inflated).unwrap_or(u64::MAX) } else { 0 };
+        self.progress.shared_bytes.store(shared, Ordering::Relaxed);
         self.advance();
         Ok(page)
     }

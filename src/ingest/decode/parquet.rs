@@ -3,6 +3,7 @@
 //! Where the condition looks at other columns than the text's, it is judged first, and the text of rows that are not read
 //! is not decoded; pages without a single such row are not even decompressed.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ use crate::{Error, Result};
 const UNIT_BYTES: u64 = 32 << 20;
 /// Most rows in a batch.
 const BATCH_ROWS: usize = 1 << 16;
+/// Most rows that are judged at once.
+const JUDGED_ROWS: usize = 1 << 10;
 /// Bytes at a file's end: the length of its footer, and the magic.
 const TAIL: u64 = 8;
 
@@ -81,7 +84,8 @@ impl Table {
             for leaf in self.leaves.iter().flatten().filter(|leaf| !leaf.is_repeated()) {
                 let values = group.column(leaf.index).num_values();
                 if values != group.num_rows() {
-                    let message = format!("it has {} rows, and its column {values}: the file is damaged", group.num_rows());
+                    let message =
+                        format!("it has {} rows, and its column {values}: the file is damaged", group.num_rows());
                     return Err(source.fault(place(), message));
                 }
             }
@@ -171,6 +175,8 @@ struct OpenGroup {
     leaves: Vec<Option<LeafReader>>,
     /// Rows to read at once; follows what rows measure.
     step: usize,
+    /// What the condition said of the rows next in turn, as far as it has been asked.
+    judged: VecDeque<Option<Row<'static>>>,
 }
 
 /// Some rows of a row group.
@@ -215,7 +221,7 @@ impl ParquetReader {
                         let max_page = self.shared.spec.limits().max_page_bytes;
                         let mut reader = LeafReader::open(&self.source, *leaf, group, max_page)
                             .map_err(|e| self.fault(at, column, &e))?;
-                        reader.skip(size(skip)).map_err(|e| self.fault(at, column, &e))?;
+                        reader.skip(size(skip));
                         Some(reader)
                     }
                 };
@@ -226,72 +232,112 @@ impl ParquetReader {
             let mean = self.table.group_bytes(group).1 / rows.max(1) + 1;
             let eighth = u64::try_from(self.shared.spec.limits().batch_bytes / 8).unwrap_or(u64::MAX);
             let step = size(eighth / mean).clamp(1, 1024);
-            return Ok(Some(OpenGroup { at, rows: size(rows), rows_left: size(rows - skip), leaves, step }));
+            return Ok(Some(OpenGroup {
+                at,
+                rows: size(rows),
+                rows_left: size(rows - skip),
+                leaves,
+                step,
+                judged: VecDeque::new(),
+            }));
         }
         Ok(None)
     }
 
+    /// A batch of rows whose condition, if there is one, looks at the text too: the worker judges.
     fn fill(&self, group: &mut OpenGroup) -> Result<Rows> {
-        let spec = &self.shared.spec;
-        let budget = spec.limits().batch_bytes.max(1);
-        let apart = spec.filter_is_apart();
+        let budget = self.shared.spec.limits().batch_bytes.max(1);
         let mut columns: Vec<Option<Values>> =
             group.leaves.iter().map(|leaf| leaf.as_ref().map(LeafReader::values)).collect();
-        let mut verdicts = Vec::new();
         let (mut rows, mut bytes) = (0, 0);
         while group.rows_left > 0 && rows < BATCH_ROWS && bytes < budget {
             // No step goes beyond a page, so a batch exceeds its budget by a page at most.
             let in_page = group.leaves.iter().flatten().map(LeafReader::rows_in_page).min().unwrap_or(usize::MAX);
             let step = group.step.min(group.rows_left).min(BATCH_ROWS - rows).min(in_page);
             for (column, (leaf, values)) in group.leaves.iter_mut().zip(&mut columns).enumerate() {
-                if let (Some(leaf), Some(values)) = (leaf, values)
-                    && !(apart && column < spec.text_column_count())
-                {
+                if let (Some(leaf), Some(values)) = (leaf, values) {
                     leaf.read(step, values).map_err(|e| self.fault(group.at, column, &e))?;
-                }
-            }
-            if apart {
-                let mut scratch = Vec::new();
-                for row in rows..rows + step {
-                    verdicts.push(spec.refuse(&mut |column| value(&columns, column, row), &mut scratch));
-                }
-                let chosen = verdicts.get(rows..).unwrap_or_default();
-                for column in 0..spec.text_column_count() {
-                    if let (Some(Some(leaf)), Some(Some(values))) =
-                        (group.leaves.get_mut(column), columns.get_mut(column))
-                    {
-                        read_chosen(leaf, values, chosen).map_err(|e| self.fault(group.at, column, &e))?;
-                    }
                 }
             }
             rows += step;
             group.rows_left -= step;
-            let total = columns.iter().flatten().map(Values::bytes).sum::<usize>();
-            let mean = (total - bytes) / step + 1;
-            bytes = total;
-            group.step = (budget / 8 / mean).clamp(1, group.step.saturating_mul(2).min(4096));
+            group.follow(&columns, &mut bytes, step, budget);
         }
-        let mut kept = columns;
-        if apart {
-            kept.truncate(spec.text_column_count());
+        Ok(Rows { table: Arc::clone(&self.table), columns, rows, verdicts: None })
+    }
+
+    /// A batch of rows that are judged before their text is read, as the condition does not look at it.
+    fn fill_chosen(&self, group: &mut OpenGroup) -> Result<Rows> {
+        let spec = &self.shared.spec;
+        let budget = spec.limits().batch_bytes.max(1);
+        let texts = spec.text_column_count();
+        let mut columns: Vec<Option<Values>> =
+            group.leaves.iter().take(texts).map(|leaf| leaf.as_ref().map(LeafReader::values)).collect();
+        let mut verdicts = Vec::new();
+        let mut bytes = 0;
+        while verdicts.len() < BATCH_ROWS && bytes < budget {
+            if group.judged.is_empty() {
+                self.judge(group)?;
+            }
+            let Some(chosen) = group.judged.front().map(Option::is_none) else { break };
+            let same = group.judged.iter().take_while(|verdict| verdict.is_none() == chosen).count();
+            let mut run = same.min(BATCH_ROWS - verdicts.len());
+            let leaves = || group.leaves.iter().take(texts).flatten();
+            if chosen {
+                run = run.min(group.step).min(leaves().map(LeafReader::rows_in_page).min().unwrap_or(usize::MAX));
+            }
+            for (column, (leaf, values)) in group.leaves.iter_mut().zip(&mut columns).enumerate() {
+                if let (Some(leaf), Some(values)) = (leaf, values) {
+                    if chosen {
+                        leaf.read(run, values).map_err(|e| self.fault(group.at, column, &e))?;
+                    } else {
+                        leaf.skip(run);
+                    }
+                }
+            }
+            verdicts.extend(group.judged.drain(..run));
+            group.rows_left -= run;
+            if chosen {
+                group.follow(&columns, &mut bytes, run, budget);
+            }
         }
-        Ok(Rows { table: Arc::clone(&self.table), columns: kept, rows, verdicts: apart.then_some(verdicts) })
+        Ok(Rows { table: Arc::clone(&self.table), columns, rows: verdicts.len(), verdicts: Some(verdicts) })
+    }
+
+    /// Judges some rows whose text is not yet read.
+    fn judge(&self, group: &mut OpenGroup) -> Result<()> {
+        let texts = self.shared.spec.text_column_count();
+        let in_page = group.leaves.iter().skip(texts).flatten().map(LeafReader::rows_in_page).min();
+        let step = in_page.unwrap_or(usize::MAX).min(group.rows_left).min(JUDGED_ROWS);
+        let mut columns: Vec<Option<Values>> = Vec::with_capacity(group.leaves.len());
+        for (column, leaf) in group.leaves.iter_mut().enumerate() {
+            let read = match leaf {
+                Some(leaf) if column >= texts => {
+                    let mut values = leaf.values();
+                    leaf.read(step, &mut values).map_err(|e| self.fault(group.at, column, &e))?;
+                    Some(values)
+                }
+                _ => None,
+            };
+            columns.push(read);
+        }
+        let mut scratch = Vec::new();
+        for row in 0..step {
+            let verdict = self.shared.spec.refuse(&mut |column| value(&columns, column, row), &mut scratch);
+            group.judged.push_back(verdict);
+        }
+        Ok(())
     }
 }
 
-/// Reads the rows without a verdict, and passes over the others.
-fn read_chosen(
-    leaf: &mut LeafReader,
-    values: &mut Values,
-    verdicts: &[Option<Row<'static>>],
-) -> parquet::errors::Result<()> {
-    for run in verdicts.chunk_by(|a, b| a.is_none() == b.is_none()) {
-        match run.first() {
-            Some(None) => leaf.read(run.len(), values)?,
-            _ => leaf.skip(run.len())?,
-        }
+impl OpenGroup {
+    /// Notes what `step` rows measured, and chooses how many to read next.
+    fn follow(&mut self, columns: &[Option<Values>], bytes: &mut usize, step: usize, budget: usize) {
+        let total = columns.iter().flatten().map(Values::bytes).sum::<usize>();
+        let mean = (total - *bytes) / step.max(1) + 1;
+        *bytes = total;
+        self.step = (budget / 8 / mean).clamp(1, self.step.saturating_mul(2).min(4096));
     }
-    Ok(())
 }
 
 fn value(columns: &[Option<Values>], column: usize, row: usize) -> Value<'_> {
@@ -328,7 +374,8 @@ impl UnitReader for ParquetReader {
                 None => return Ok(None),
             },
         };
-        let body = self.fill(&mut group)?;
+        let apart = self.shared.spec.filter_is_apart();
+        let body = if apart { self.fill_chosen(&mut group)? } else { self.fill(&mut group)? };
         if group.rows_left > 0 {
             self.open = Some(group);
         } else {

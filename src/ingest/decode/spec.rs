@@ -137,11 +137,7 @@ impl ReadSpec {
     }
 
     /// `where`, then the text.
-    pub(super) fn read<'a>(
-        &self,
-        value: &mut dyn FnMut(usize) -> Value<'a>,
-        scratch: &mut Vec<Value<'a>>,
-    ) -> Row<'a> {
+    pub(super) fn read<'a>(&self, value: &mut dyn FnMut(usize) -> Value<'a>, scratch: &mut Vec<Value<'a>>) -> Row<'a> {
         match self.refuse(value, scratch) {
             Some(row) => row,
             None => self.text(value),

@@ -4,7 +4,10 @@ use std::io::Read;
 
 use super::format::{BOM, Compression};
 use super::source::SourceBytes;
-use super::{At, Batch, Body, Presence, ReadSpec, Row, Shared, UnitReader, Value, stream::{self, Stream}};
+use super::{
+    At, Batch, Body, Presence, ReadSpec, Row, Shared, UnitReader, Value,
+    stream::{self, Stream},
+};
 use crate::Result;
 
 /// Reads the one document of a file.
@@ -34,7 +37,9 @@ impl UnitReader for TextReader {
 
     fn next_batch(&mut self) -> Result<Option<Batch>> {
         if self.to_skip > 1 {
-            return Err(self.source.fault("row 1", "a text file has one row, and reading was to go on after it: it changed"));
+            return Err(self
+                .source
+                .fault("row 1", "a text file has one row, and reading was to go on after it: it changed"));
         }
         if std::mem::replace(&mut self.done, true) || self.to_skip == 1 {
             return Ok(None);

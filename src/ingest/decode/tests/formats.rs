@@ -29,7 +29,8 @@ fn templates_join_columns_and_bad_rows_say_why() {
             (_, None) => Err("`text`"),
         })
         .collect();
-    let spec = spec_with(&["# ", "{meta.title}", "\n\n", "{text}"], None, Limits { batch_bytes: 900, ..Limits::default() });
+    let spec =
+        spec_with(&["# ", "{meta.title}", "\n\n", "{text}"], None, Limits { batch_bytes: 900, ..Limits::default() });
     for path in write::everything(folder.path(), &docs) {
         for (row, (got, want)) in outcomes(&path, &spec).into_iter().zip(&expected).enumerate() {
             match (got, want) {
@@ -144,9 +145,12 @@ fn the_format_is_told_by_content() {
 fn a_text_file_is_one_document() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("a.md");
-    for (bytes, text) in
-        [(&b"# Title\r\n\r\nbody"[..], "# Title\r\n\r\nbody"), (b"\xEF\xBB\xBFx\n", "x\n"), (b"", ""), (b"{\"a\": 1}", "{\"a\": 1}")]
-    {
+    for (bytes, text) in [
+        (&b"# Title\r\n\r\nbody"[..], "# Title\r\n\r\nbody"),
+        (b"\xEF\xBB\xBFx\n", "x\n"),
+        (b"", ""),
+        (b"{\"a\": 1}", "{\"a\": 1}"),
+    ] {
         for stored in [bytes.to_vec(), write::gzip(bytes, 3), write::zstd(bytes, 3)] {
             if stored.is_empty() && !bytes.is_empty() {
                 continue;
@@ -164,7 +168,9 @@ fn a_text_file_is_one_document() {
     assert!(matches!(&outcomes(&place, &templated)[..], [Outcome::Bad(why)] if why.contains("title")));
     let limits = Limits { max_document_bytes: 5, ..Limits::default() };
     fs_err::write(&place, b"123456").unwrap();
-    assert!(matches!(&outcomes(&place, &spec_with(&["{text}"], None, limits))[..], [Outcome::Bad(why)] if why.contains("max_document_bytes")));
+    assert!(
+        matches!(&outcomes(&place, &spec_with(&["{text}"], None, limits))[..], [Outcome::Bad(why)] if why.contains("max_document_bytes"))
+    );
     fs_err::write(&place, b"12345").unwrap();
     assert_eq!(outcomes(&place, &spec_with(&["{text}"], None, limits)), [Outcome::Text("12345".to_owned())]);
 }

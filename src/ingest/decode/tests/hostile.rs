@@ -24,8 +24,18 @@ fn small() -> Vec<(&'static str, Vec<u8>)> {
     fs_err::write(place("a.txt.gz"), write::gzip("a text ü".repeat(30).as_bytes(), 100)).unwrap();
     fs_err::write(place("a.txt.zst"), write::zstd("a text ü".repeat(30).as_bytes(), 100)).unwrap();
     [
-        "v2.parquet", "zstd.parquet", "delta.parquet", "a.arrow", "zstd.arrow", "a.arrows", "lz4.arrows", "a.jsonl", "a.jsonl.gz",
-        "a.jsonl.zst", "a.txt.gz", "a.txt.zst",
+        "v2.parquet",
+        "zstd.parquet",
+        "delta.parquet",
+        "a.arrow",
+        "zstd.arrow",
+        "a.arrows",
+        "lz4.arrows",
+        "a.jsonl",
+        "a.jsonl.gz",
+        "a.jsonl.zst",
+        "a.txt.gz",
+        "a.txt.zst",
     ]
     .map(|name| (name, fs_err::read(place(name)).unwrap()))
     .to_vec()
@@ -55,7 +65,9 @@ fn a_file_cut_anywhere_is_an_error_or_the_rows_there() {
                         let same = rows.len().saturating_sub(1);
                         assert_eq!(rows[..same], whole[..same]);
                         let last = rows.last().map(|(_, outcome)| outcome);
-                        assert!(last.is_none() || last == Some(&whole[same].1) || matches!(last, Some(Outcome::Bad(_))));
+                        assert!(
+                            last.is_none() || last == Some(&whole[same].1) || matches!(last, Some(Outcome::Bad(_)))
+                        );
                     } else {
                         quiet += 1;
                     }
@@ -73,7 +85,11 @@ fn a_damaged_byte_never_panics() {
     let folder = tempfile::tempdir().unwrap();
     let (mut errors, mut tried) = (0, 0);
     for (turn, condition) in [None, Some("stars > 0 OR lang = 'en' OR meta.title IS NULL")].into_iter().enumerate() {
-        let spec = spec_with(&["{text}"], condition, Limits { max_page_bytes: 1 << 20, batch_bytes: 700, ..Limits::default() });
+        let spec = spec_with(
+            &["{text}"],
+            condition,
+            Limits { max_page_bytes: 1 << 20, batch_bytes: 700, ..Limits::default() },
+        );
         for (name, bytes) in small() {
             let path = folder.path().join(name);
             fs_err::write(&path, &bytes).unwrap();

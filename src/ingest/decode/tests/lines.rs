@@ -18,7 +18,8 @@ fn one(line: &str) -> Outcome {
 
 #[test]
 fn lines_are_numbered_as_an_editor_does() {
-    let rows = read_bytes(b"\xEF\xBB\xBF\n{\"text\":\"a\"}\r\n  \n\n{\"text\":\"b\"}\noops\n{\"text\":\"c\"}", &spec(None));
+    let rows =
+        read_bytes(b"\xEF\xBB\xBF\n{\"text\":\"a\"}\r\n  \n\n{\"text\":\"b\"}\noops\n{\"text\":\"c\"}", &spec(None));
     let places: Vec<(u64, Option<u64>)> = rows.iter().map(|(at, _)| (at.row, at.line)).collect();
     assert_eq!(places, [(0, Some(2)), (1, Some(5)), (2, Some(6)), (3, Some(7))]);
     assert!(matches!(&rows[2].1, Outcome::Bad(why) if why.contains("byte 1")));
@@ -43,7 +44,22 @@ fn the_last_of_equal_keys_counts() {
 
 #[test]
 fn strings_mean_what_serde_json_says() {
-    let escapes = ["\\n", "\\t", "\\\"", "\\\\", "\\/", "\\b", "\\f", "\\r", "\\u00e9", "\\uD83D\\uDE00", "\\u0000", "é", "x", "日"];
+    let escapes = [
+        "\\n",
+        "\\t",
+        "\\\"",
+        "\\\\",
+        "\\/",
+        "\\b",
+        "\\f",
+        "\\r",
+        "\\u00e9",
+        "\\uD83D\\uDE00",
+        "\\u0000",
+        "é",
+        "x",
+        "日",
+    ];
     for a in escapes {
         for b in escapes {
             for c in escapes {
@@ -55,7 +71,10 @@ fn strings_mean_what_serde_json_says() {
     }
     for lone in ["\\uD83D", "\\uDE00", "\\uD83D\\uD83D", "\\uD83Dx", "\\uD83D\\n", "\\uD83D\\u0041", "\\uDE00\\uD83D"] {
         assert!(serde_json::from_str::<String>(&format!("\"{lone}\"")).is_err());
-        assert!(matches!(one(&format!("{{\"text\":\"{lone}\"}}")), Outcome::Bad(why) if why.contains("surrogate")), "{lone}");
+        assert!(
+            matches!(one(&format!("{{\"text\":\"{lone}\"}}")), Outcome::Bad(why) if why.contains("surrogate")),
+            "{lone}"
+        );
         // Where the text is not wanted, what is in it does not matter.
         assert!(matches!(one(&format!("{{\"text\":\"ok\",\"other\":\"{lone}\"}}")), Outcome::Text(_)));
     }
@@ -64,9 +83,25 @@ fn strings_mean_what_serde_json_says() {
 #[test]
 fn lines_that_are_not_one_object_are_bad() {
     for line in [
-        "null", "1", "\"text\"", "[]", "[{\"text\":\"a\"}]", "{\"text\":\"a\"", "{\"text\":\"a\"}}", "{\"text\":\"a\"} {\"text\":\"b\"}",
-        "{\"text\":'a'}", "{text:\"a\"}", "{\"text\":\"a\",}", "{\"text\":\"a\u{0}\"}", "{\"text\":\"a\tb\"}", "{\"text\":\"\\x\"}",
-        "{\"text\":\"a\",\"n\":01}", "{\"text\":\"a\",\"n\":NaN}", "{\"text\":\"a\",\"n\":tru}", "\u{0}", "{\"text\":\"\\u12\"}",
+        "null",
+        "1",
+        "\"text\"",
+        "[]",
+        "[{\"text\":\"a\"}]",
+        "{\"text\":\"a\"",
+        "{\"text\":\"a\"}}",
+        "{\"text\":\"a\"} {\"text\":\"b\"}",
+        "{\"text\":'a'}",
+        "{text:\"a\"}",
+        "{\"text\":\"a\",}",
+        "{\"text\":\"a\u{0}\"}",
+        "{\"text\":\"a\tb\"}",
+        "{\"text\":\"\\x\"}",
+        "{\"text\":\"a\",\"n\":01}",
+        "{\"text\":\"a\",\"n\":NaN}",
+        "{\"text\":\"a\",\"n\":tru}",
+        "\u{0}",
+        "{\"text\":\"\\u12\"}",
     ] {
         assert!(matches!(one(line), Outcome::Bad(why) if why.contains("not a JSON object")), "{line:?}");
     }
@@ -135,4 +170,86 @@ fn a_bomb_is_read_within_bounds() {
     let error = read(&path, &spec(None)).unwrap_err().to_string();
     assert!(error.contains("128 MiB"), "{error}");
     assert_eq!(write::zstd(b"", 1).len(), 0);
+}
+
+#[test]
+fn what_follows_a_stream_is_not_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.jsonl");
+    let line = b"{\"text\":\"a\"}\n";
+    let skippable = [&[0x50, 0x2A, 0x4D, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
+    for (packed, rows) in [
+        ([gzip(line, 5), gzip(line, 100)].concat(), Some(2)),
+        ([gzip(line, 100), b"garbage".to_vec()].concat(), None),
+        ([write::zstd(line, 5), skippable.clone(), write::zstd(line, 100)].concat(), Some(2)),
+        ([skippable, write::zstd(line, 100)].concat(), Some(1)),
+        ([write::zstd(line, 100), b"garbage".to_vec()].concat(), None),
+    ] {
+        fs_err::write(&path, packed).unwrap();
+        match (read(&path, &spec(None)), rows) {
+            (Ok(got), Some(rows)) => assert_eq!(got.len(), rows),
+            (Err(Error::Source { message, .. }), None) => assert!(message.contains("stream"), "{message}"),
+            (got, want) => panic!("{got:?}, not {want:?}"),
+        }
+    }
+}
+
+mod columns {
+    use proptest::prelude::*;
+    use serde_json::Value as Json;
+
+    use super::super::super::json::{Slot, Tree};
+    use super::super::super::value::Value;
+    use crate::curriculum::filter::Number;
+
+    /// Objects over few keys, so that they repeat and cross.
+    fn object() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            Just("true".to_owned()),
+            (-20_i32..20).prop_map(|n| n.to_string()),
+            (-20_i32..20).prop_map(|n| format!("{}.5", n)),
+            "[a-c\\\\n]{0,3}".prop_map(|text| format!("{:?}", text)),
+            Just("[{\"a\": 1}, \"x\"]".to_owned()),
+        ];
+        let value = leaf.prop_recursive(3, 16, 4, |inner| members(inner.boxed()));
+        members(value.boxed())
+    }
+
+    fn members(value: BoxedStrategy<String>) -> impl Strategy<Value = String> {
+        let key = proptest::sample::select(&["a", "b", "a.b", "a.b.c", "c", "b.c", "x"][..]);
+        proptest::collection::vec((key, value), 0..5).prop_map(|members| {
+            let members: Vec<String> = members.iter().map(|(key, value)| format!(" \"{key}\" : {value}")).collect();
+            format!("{{{} }}", members.join(","))
+        })
+    }
+
+    fn look_up<'j>(row: &'j Json, name: &str) -> Option<&'j Json> {
+        row.get(name).or_else(|| name.split('.').try_fold(row, |at, key| at.as_object()?.get(key)))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1500))]
+
+        #[test]
+        fn are_found_as_by_a_whole_parse(line in object()) {
+            let columns = ["a", "a.b", "a.b.c", "b.c", "c"].map(str::to_owned);
+            let tree = Tree::new(&columns);
+            let mut slots = vec![Slot::default(); columns.len()];
+            tree.read(&line, &mut slots).unwrap();
+            let row: Json = serde_json::from_str(&line).unwrap();
+            for (name, slot) in columns.iter().zip(&slots) {
+                let expected = match look_up(&row, name) {
+                    None => Value::Absent,
+                    Some(Json::Null) => Value::Null,
+                    Some(Json::Bool(truth)) => Value::Boolean(*truth),
+                    Some(Json::Number(number)) => Value::Number(Number::parse(&number.to_string()).unwrap()),
+                    Some(Json::String(text)) => Value::Text(text.as_str().into()),
+                    Some(Json::Array(_)) => Value::Other("a list"),
+                    Some(Json::Object(_)) => Value::Other("an object"),
+                };
+                prop_assert_eq!(slot.value(), expected, "{} of {}", name, line);
+            }
+        }
+    }
 }

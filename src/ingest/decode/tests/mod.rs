@@ -101,7 +101,17 @@ pub(super) fn outcomes(path: &Path, spec: &Arc<ReadSpec>) -> Vec<Outcome> {
 
 /// Some rows with everything that texts hold.
 pub(super) fn docs(count: usize) -> Vec<Doc> {
-    let texts = ["", "plain", "two\nlines\r\n", "\"quoted\" \\ back/slash", "日本語 ü é", "nul \0 tab \t", "😀🏳️‍🌈", "\u{feff}bom", "end\u{2028}"];
+    let texts = [
+        "",
+        "plain",
+        "two\nlines\r\n",
+        "\"quoted\" \\ back/slash",
+        "日本語 ü é",
+        "nul \0 tab \t",
+        "😀🏳️‍🌈",
+        "\u{feff}bom",
+        "end\u{2028}",
+    ];
     (0..count)
         .map(|i| Doc {
             text: Some(format!("{} {i}", texts[i % texts.len()].repeat(1 + i % 5))),

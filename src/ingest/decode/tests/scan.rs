@@ -94,3 +94,60 @@ fn plain_texts_are_borrowed() {
         }
     }
 }
+
+#[test]
+fn values_that_share_prefixes_stay_within_the_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    // Two thousand texts of 50 kB in a page of some 60 kB.
+    let prefix = "x".repeat(50_000);
+    let docs: Vec<Doc> = (0..2000).map(|i| Doc { text: Some(format!("{prefix}{i}")), ..Doc::default() }).collect();
+    let path = folder.path().join("x.parquet");
+    let layout = ::parquet::file::properties::WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_column_encoding("text".into(), ::parquet::basic::Encoding::DELTA_BYTE_ARRAY);
+    write::parquet(&path, &docs, TextType::Utf8, layout);
+    assert!(fs_err::metadata(&path).unwrap().len() < 300_000);
+    let limits = Limits { batch_bytes: 1 << 20, max_page_bytes: 1 << 20, ..Limits::default() };
+    let spec = spec_with(&["{text}"], None, limits);
+    let mut rows = 0;
+    for unit in units(&source_file(&path), &spec).unwrap() {
+        let mut reader = unit.open(&spec).unwrap();
+        while let Some(batch) = reader.next_batch().unwrap() {
+            assert!(batch.bytes() < 3 << 20, "{}", batch.bytes());
+            rows += batch.rows;
+        }
+    }
+    assert_eq!(rows, 2000);
+}
+
+#[test]
+fn text_of_rows_that_are_left_out_is_not_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let docs: Vec<Doc> = (0..26)
+        .map(|i| Doc { text: Some(format!("text {i}").repeat(100)), stars: Some(i), ..Doc::default() })
+        .collect();
+    let path = folder.path().join("x.parquet");
+    write::parquet(&path, &docs, TextType::Utf8, write::parquet_layouts().remove(3).1);
+    // Damage the first page of the text: rows 0 to 4 or so.
+    let mut bytes = fs_err::read(&path).unwrap();
+    let at = bytes.windows(6).position(|window| window == b"text 0").unwrap();
+    bytes[at - 8..at + 40].fill(0xFF);
+    fs_err::write(&path, &bytes).unwrap();
+    assert!(read(&path, &spec(None)).is_err());
+    let rows = outcomes(&path, &spec(Some("stars >= 6")));
+    for (row, (got, doc)) in rows.iter().zip(&docs).enumerate() {
+        let expected = if row < 6 { Outcome::Excluded } else { Outcome::Text(doc.text.clone().unwrap()) };
+        assert_eq!(*got, expected, "row {row}");
+    }
+    // With the text in the condition it has to be read.
+    assert!(read(&path, &spec(Some("stars >= 6 AND text <> ''"))).is_err());
+}
+
+#[test]
+fn batches_go_from_thread_to_thread() {
+    fn may_travel<T: Send + Sync>() {}
+    fn may_move<T: Send + ?Sized>() {}
+    may_travel::<Batch>();
+    may_travel::<Unit>();
+    may_move::<dyn UnitReader + Send>();
+}

@@ -6,10 +6,8 @@ use super::write;
 use super::*;
 
 fn realdata() -> std::path::PathBuf {
-    std::env::var_os("SYLLABUS_REALDATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/realdata"),
-        std::path::PathBuf::from,
-    )
+    std::env::var_os("SYLLABUS_REALDATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/realdata"), std::path::PathBuf::from)
 }
 
 #[test]
@@ -40,14 +38,32 @@ fn decode_speed() {
     let place = |name: &str| folder.path().join(name);
     let lines = write::json_lines(&web, write::Spelling::default());
     fs_err::write(place("web.jsonl"), &lines).unwrap();
-    fs_err::write(place("web-ascii.jsonl"), write::json_lines(&web, write::Spelling { ascii: true, ..Default::default() })).unwrap();
+    fs_err::write(
+        place("web-ascii.jsonl"),
+        write::json_lines(&web, write::Spelling { ascii: true, ..Default::default() }),
+    )
+    .unwrap();
     fs_err::write(place("web.jsonl.gz"), write::gzip(&lines, usize::MAX)).unwrap();
     fs_err::write(place("web.jsonl.zst"), write::zstd(&lines, usize::MAX)).unwrap();
     write::arrow_file(&place("web.arrow"), &web, write::TextType::Utf8, 500, None);
-    write::arrow_stream(&place("web-lz4.arrows"), &web, write::TextType::Utf8, 500, Some(arrow::ipc::CompressionType::LZ4_FRAME));
+    write::arrow_stream(
+        &place("web-lz4.arrows"),
+        &web,
+        write::TextType::Utf8,
+        500,
+        Some(arrow::ipc::CompressionType::LZ4_FRAME),
+    );
     let uncompressed = ::parquet::file::properties::WriterProperties::builder().set_dictionary_enabled(false);
     write::parquet(&place("web-plain.parquet"), &web, write::TextType::Utf8, uncompressed);
-    for name in ["web.jsonl", "web-ascii.jsonl", "web.jsonl.gz", "web.jsonl.zst", "web.arrow", "web-lz4.arrows", "web-plain.parquet"] {
+    for name in [
+        "web.jsonl",
+        "web-ascii.jsonl",
+        "web.jsonl.gz",
+        "web.jsonl.zst",
+        "web.arrow",
+        "web-lz4.arrows",
+        "web-plain.parquet",
+    ] {
         paths.push((name.to_owned(), vec![place(name)]));
     }
     for (name, files) in paths {

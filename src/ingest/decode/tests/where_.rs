@@ -118,7 +118,10 @@ fn condition() -> impl Strategy<Value = Meant> {
         (op(), lang()).prop_map(|(op, text)| Meant::Lang(op, text)),
         (op(), "T[0-3]").prop_map(|(op, text)| Meant::Title(op, text)),
         Just(Meant::Clean),
-        (proptest::sample::select(&["stars", "score", "lang", "clean", "meta", "meta.title", "text"][..]), any::<bool>())
+        (
+            proptest::sample::select(&["stars", "score", "lang", "clean", "meta", "meta.title", "text"][..]),
+            any::<bool>()
+        )
             .prop_map(|(column, negated)| Meant::IsNull(column, negated)),
         (proptest::collection::vec(-3_i64..4, 1..4), any::<bool>()).prop_map(|(list, not)| Meant::StarsIn(list, not)),
         (proptest::collection::vec(lang(), 1..4), any::<bool>()).prop_map(|(list, not)| Meant::LangIn(list, not)),

@@ -43,10 +43,8 @@ pub fn batch(docs: &[Doc], kind: TextType) -> RecordBatch {
     let titles: ArrayRef =
         Arc::new(docs.iter().map(|doc| doc.meta.as_ref().and_then(Option::as_deref)).collect::<StringArray>());
     let noise: ArrayRef = Arc::new(docs.iter().map(|_| Some("never read")).collect::<StringArray>());
-    let fields = Fields::from(vec![
-        Field::new("noise", DataType::Utf8, true),
-        Field::new("title", DataType::Utf8, true),
-    ]);
+    let fields =
+        Fields::from(vec![Field::new("noise", DataType::Utf8, true), Field::new("title", DataType::Utf8, true)]);
     let nulls = docs.iter().map(|doc| doc.meta.is_some()).collect::<Vec<_>>();
     let meta: ArrayRef = Arc::new(StructArray::new(fields, vec![noise.clone(), titles], Some(nulls.into())));
     let stars: ArrayRef = Arc::new(docs.iter().map(|doc| doc.stars).collect::<Int64Array>());
@@ -69,11 +67,19 @@ pub fn batch(docs: &[Doc], kind: TextType) -> RecordBatch {
 
 /// Ways of laying out the same Parquet rows.
 pub fn parquet_layouts() -> Vec<(&'static str, WriterPropertiesBuilder)> {
-    let small = || WriterProperties::builder().set_max_row_group_row_count(Some(13)).set_data_page_row_count_limit(5).set_write_batch_size(3);
+    let small = || {
+        WriterProperties::builder()
+            .set_max_row_group_row_count(Some(13))
+            .set_data_page_row_count_limit(5)
+            .set_write_batch_size(3)
+    };
     vec![
         ("default", WriterProperties::builder()),
         ("small-zstd", small().set_compression(Compression::ZSTD(ZstdLevel::default()))),
-        ("small-snappy-v2", small().set_compression(Compression::SNAPPY).set_writer_version(WriterVersion::PARQUET_2_0)),
+        (
+            "small-snappy-v2",
+            small().set_compression(Compression::SNAPPY).set_writer_version(WriterVersion::PARQUET_2_0),
+        ),
         ("plain-lz4", small().set_dictionary_enabled(false).set_compression(Compression::LZ4_RAW)),
         ("delta", small().set_dictionary_enabled(false).set_column_encoding("text".into(), Encoding::DELTA_BYTE_ARRAY)),
         (
