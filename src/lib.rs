@@ -11,6 +11,7 @@ pub mod emit;
 pub mod error;
 pub mod files;
 pub mod ingest;
+pub mod inspect;
 pub mod ledger;
 pub mod mix;
 pub mod plan;

@@ -8,9 +8,8 @@ use memmap2::Mmap;
 use crate::error::{Error, Result};
 use crate::format::digest::{Digest, to_hex};
 use crate::format::manifest::Shard;
-use crate::format::shard::beside;
 use crate::format::windows::{Row, WindowsReader};
-use crate::format::{TokenDtype, tokens::Tokens};
+use crate::format::{TokenDtype, beside, tokens::Tokens};
 use crate::map::map;
 
 /// What a shard's reader needs to know of its dataset.

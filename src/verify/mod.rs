@@ -5,15 +5,18 @@
 //! - `coverage`: over all windows, no token of a document is read twice in an epoch and none is missing in a finished one.
 //! - `ledger`: the ledger's equations, and its figures against the windows; `removed.parquet` against the ledger.
 //! - `expect`: the curriculum's `expect` lines, judged anew.
+//! - `shares`: budgets to the window, and each source within one window of its share at every block border.
 
 mod coverage;
+mod expect;
 mod findings;
 mod ledger;
 mod manifest;
 pub(crate) mod removed;
 mod shard;
+mod shares;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use serde::Serialize;
 use syllabus_reader::Dataset;
 use syllabus_reader::format::manifest::{Manifest, Shard};
 
+use crate::curriculum;
 use crate::error::{Error, Result};
 pub use findings::Finding;
 use findings::Findings;
@@ -47,7 +51,7 @@ impl Default for Options {
 /// What is going on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// `shards` (bytes of `.bin`), or `documents` (windows looked at, over all passes).
+    /// `shards` (bytes of `.bin`), then `documents` (windows, over all passes), then `shares` (windows).
     pub stage: &'static str,
     /// Done so far.
     pub done: u64,
@@ -98,29 +102,17 @@ pub(crate) struct Set<'a> {
     index: u32,
     name: String,
     held_out: bool,
-    sequence_length: u32,
     window_tokens: u32,
     shards: &'a [Shard],
 }
 
 fn sets(manifest: &Manifest) -> Vec<Set<'_>> {
-    let phases = manifest.phases.iter().map(|phase| {
-        (phase.name.clone(), false, phase.sequence_length, phase.window_tokens, phase.shards.as_slice())
-    });
-    let held_out = manifest
-        .validation
-        .iter()
-        .map(|set| (set.path(), true, set.sequence_length, set.window_tokens, set.shards.as_slice()));
+    let phases =
+        manifest.phases.iter().map(|phase| (phase.name.clone(), false, phase.window_tokens, phase.shards.as_slice()));
+    let held_out = manifest.validation.iter().map(|set| (set.path(), true, set.window_tokens, set.shards.as_slice()));
     (0..)
         .zip(phases.chain(held_out))
-        .map(|(index, (name, held_out, sequence_length, window_tokens, shards))| Set {
-            index,
-            name,
-            held_out,
-            sequence_length,
-            window_tokens,
-            shards,
-        })
+        .map(|(index, (name, held_out, window_tokens, shards))| Set { index, name, held_out, window_tokens, shards })
         .collect()
 }
 
@@ -159,6 +151,29 @@ pub fn run_with(dir: &Path, options: &Options, progress: &(dyn Fn(Progress) + Sy
     let (totals, whole) = check_shards(dir, &manifest, &sets, options.quick, &findings, progress);
     report.shards = sets.iter().map(|set| u64::try_from(set.shards.len()).unwrap_or(u64::MAX)).sum();
     let ledger = ledger::read(dir, &manifest, &findings);
+    let curriculum = match curriculum::parse(&manifest.curriculum, "the curriculum in manifest.json", false) {
+        Ok(curriculum) => Some(curriculum),
+        Err(error) => {
+            report.not_checked.push(format!("`expect` lines: the curriculum in the manifest is not readable: {error}"));
+            None
+        }
+    };
+    if let Some(curriculum) = &curriculum {
+        // Windows as counted, where they were; as claimed, where not all could be.
+        let counted = whole && !options.quick;
+        let windows = if counted { totals.windows.clone() } else { expect::claimed(&manifest) };
+        expect::check(&manifest, curriculum, &windows, &findings);
+    }
+    let plan = curriculum.as_ref().and_then(|curriculum| match shares::plan(&manifest, curriculum) {
+        Ok(plan) => Some(plan),
+        Err(why) => {
+            report.not_checked.push(format!("shares: the curriculum cannot be planned on what the manifest says: {why}"));
+            None
+        }
+    });
+    if let Some(plan) = &plan {
+        shares::check_counts(&manifest, plan, &findings);
+    }
     if options.quick {
         report.not_checked.push("tokens, fragments and digests of shards (--quick)".to_owned());
     } else {
@@ -171,10 +186,16 @@ pub fn run_with(dir: &Path, options: &Options, progress: &(dyn Fn(Progress) + Sy
         }
         match Dataset::open(dir) {
             Ok(dataset) if whole => {
-                let job = coverage::Job { dataset: &dataset, sets: &sets, ledger: ledger.as_ref(), totals: &totals };
+                let (ledger, curriculum) = (ledger.as_ref(), curriculum.as_ref());
+                let job = coverage::Job { dataset: &dataset, sets: &sets, ledger, curriculum, totals: &totals };
                 report.documents = job.check(options.memory, &findings, progress);
+                if let Some(plan) = &plan {
+                    shares::check_borders(&dataset, plan, &findings, progress);
+                }
             }
-            _ => report.not_checked.push("whether documents are read whole and once: some shards cannot be read".to_owned()),
+            _ => report.not_checked.push(
+                "whether documents are read whole and once, and shares: some shards cannot be read".to_owned(),
+            ),
         }
     }
     report.findings = findings.into_sorted();

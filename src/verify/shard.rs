@@ -7,9 +7,8 @@ use std::path::{Component, Path, PathBuf};
 use syllabus_reader::format::digest::{RowsHasher, to_hex};
 use syllabus_reader::format::idx::Idx;
 use syllabus_reader::format::manifest::{Manifest, Shard};
-use syllabus_reader::format::shard::beside;
 use syllabus_reader::format::windows::{MappedWindows, Row};
-use syllabus_reader::format::{Fragment, tokens};
+use syllabus_reader::format::{Fragment, beside, tokens};
 
 use super::Set;
 use super::findings::Findings;

@@ -3,9 +3,16 @@
 pub mod digest;
 pub mod idx;
 pub mod manifest;
-pub mod shard;
 pub mod tokens;
 pub mod windows;
+
+use std::path::{Path, PathBuf};
+
+/// The path of a shard's `.idx` or `.arrow`, from that of its `.bin`.
+#[must_use]
+pub fn beside(bin: &Path, extension: &str) -> PathBuf {
+    bin.with_extension(extension)
+}
 
 /// A document's key: XXH3-128 of its UTF-8 bytes, big-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

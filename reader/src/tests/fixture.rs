@@ -7,8 +7,8 @@ use crate::format::manifest::{
     FORMAT_VERSION, LedgerTotals, Manifest, PhaseSource, PhaseSummary, Shard, SourceSummary, TokenizerContract,
     ValidationSummary,
 };
-use crate::format::shard::ShardWriter;
-use crate::format::{DocumentKey, Fragment, TokenDtype};
+use crate::format::windows::WindowsWriter;
+use crate::format::{DocumentKey, Fragment, TokenDtype, beside, idx, tokens};
 
 pub const EOS: u32 = 2;
 pub const SOURCES: [&str; 3] = ["web", "code", "books"];
@@ -57,20 +57,41 @@ fn write_set(
     (name, _, w, counts): SetSpec<'_>,
     max: &mut u32,
 ) -> (Vec<Shard>, Vec<Plain>) {
-    let sources = SOURCES.map(str::to_owned);
     fs_err::create_dir_all(dir.join(name)).unwrap();
     let (mut shards, mut windows) = (Vec::new(), Vec::new());
     for (i, &count) in counts.iter().enumerate() {
-        let mut writer = ShardWriter::create(dir, &format!("{name}/{i:05}.bin"), dtype, w, &sources).unwrap();
-        for _ in 0..count {
-            let window = window(random, w, dtype);
-            writer.push(window.source, &window.tokens, window.padding, &window.fragments).unwrap();
-            windows.push(window);
-        }
-        *max = (*max).max(writer.max_token_id());
-        shards.push(writer.finish().unwrap());
+        let here: Vec<Plain> = (0..count).map(|_| window(random, w, dtype)).collect();
+        *max = here.iter().flat_map(|window| &window.tokens).copied().fold(*max, u32::max);
+        shards.push(write_shard(dir, format!("{name}/{i:05}.bin"), dtype, &here));
+        windows.extend(here);
     }
     (shards, windows)
+}
+
+fn write_shard(dir: &Path, file: String, dtype: TokenDtype, windows: &[Plain]) -> Shard {
+    let mut rows = WindowsWriter::new(Vec::new(), &SOURCES.map(str::to_owned)).unwrap();
+    let (mut bin, mut lengths) = (Vec::new(), Vec::new());
+    for window in windows {
+        tokens::encode(&window.tokens, dtype, &mut bin).unwrap();
+        rows.push(window.source, window.padding, &window.fragments).unwrap();
+        lengths.extend(window.fragments.iter().map(|fragment| fragment.length));
+        lengths.extend(Some(window.padding).filter(|&padding| padding > 0));
+    }
+    let (rows, windows_digest) = rows.finish().unwrap();
+    let index = idx::encode(dtype, &lengths).unwrap();
+    let path = dir.join(&file);
+    fs_err::write(&path, &bin).unwrap();
+    fs_err::write(beside(&path, "arrow"), rows).unwrap();
+    fs_err::write(beside(&path, "idx"), &index).unwrap();
+    let hash = |bytes: &[u8]| to_hex(blake3::hash(bytes).as_bytes());
+    Shard {
+        file,
+        windows: windows.len() as u64,
+        bytes: bin.len() as u64,
+        digest: hash(&bin),
+        index_digest: hash(&index),
+        windows_digest: to_hex(&windows_digest),
+    }
 }
 
 /// Writes a dataset of these phases and held-out sets (named `validation/SOURCE`); gives the manifest, and each set's windows.
