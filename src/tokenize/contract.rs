@@ -6,9 +6,10 @@ use syllabus_reader::format::TokenDtype;
 
 use super::decode::Decoder;
 use super::fast::Fast;
-use super::file::{AddedToken, Model, TokenizerFile, Vocabulary, nearest};
+use super::file::{AddedToken, Model, Parts, TokenizerFile, Vocabulary, nearest, unmark};
 use super::probe::{compare, head, texts};
 use super::reference::Reference;
+use super::sentencepiece::SentencePiece;
 use super::{Contract, Tokenizer};
 use crate::curriculum::checked::{Backend, Bos, TokenizerSpec};
 use crate::error::{Error, Result};
@@ -68,15 +69,17 @@ pub fn load(path: &Path, spec: &TokenizerSpec) -> Result<Loaded> {
     let json = file.for_library(&spec.special)?;
     let backend: Option<Box<dyn Tokenizer>> = match spec.backend {
         Backend::Reference => None,
-        Backend::Fast | Backend::Auto => match fastest(&json, decoder.clone()) {
-            Ok(backend) => Some(backend),
-            Err(why) => {
-                warnings.push(format!(
-                    "no fast backend loads the tokenizer, so Hugging Face's `tokenizers` encodes: {why}"
-                ));
-                None
+        Backend::Fast | Backend::Auto => {
+            match fastest(&file, &parts, &model, &vocabulary, decoder.clone(), &json, &spec.special)? {
+                Ok(backend) => Some(backend),
+                Err(why) => {
+                    warnings.push(format!(
+                        "no fast backend loads the tokenizer, so Hugging Face's `tokenizers` encodes: {why}"
+                    ));
+                    None
+                }
             }
-        },
+        }
     };
     let reference = Reference::load(&file, &json, decoder)?;
     drop(json);
@@ -130,17 +133,30 @@ pub fn load(path: &Path, spec: &TokenizerSpec) -> Result<Loaded> {
         },
     };
     loaded.contract.backend = loaded.tokenizer.backend().to_owned();
-    for (number, text) in probes.iter().enumerate() {
-        if !loaded.agrees(&format!("probe text {number}"), text)? {
-            break;
-        }
-    }
+    loaded
+        .compare_all(probes.iter().enumerate().map(|(number, text)| (format!("probe text {number}"), text.as_str())))?;
     Ok(loaded)
 }
 
 /// The fastest backend that loads the file, or why none does.
-fn fastest(json: &str, decoder: Option<Decoder>) -> Result<Box<dyn Tokenizer>, String> {
-    Ok(Box::new(Fast::load(json, decoder)?))
+fn fastest(
+    file: &TokenizerFile,
+    parts: &Parts<'_>,
+    model: &Model<'_>,
+    vocabulary: &Vocabulary,
+    decoder: Option<Decoder>,
+    json: &str,
+    special: &[String],
+) -> Result<Result<Box<dyn Tokenizer>, String>> {
+    let added = unmark(file, parts.added_tokens.clone(), special)?;
+    let own = match SentencePiece::load(parts, &added, model, vocabulary, decoder.clone()) {
+        Ok(tokenizer) => return Ok(Ok(Box::new(tokenizer))),
+        Err(why) => why,
+    };
+    Ok(match Fast::load(json, decoder) {
+        Ok(tokenizer) => Ok(Box::new(tokenizer)),
+        Err(why) => Err(format!("`fastokens`: {why}; our own SentencePiece-BPE: {own}")),
+    })
 }
 
 impl Loaded {
@@ -150,12 +166,9 @@ impl Loaded {
     /// # Errors
     /// When they differ and the backend is not `auto`; with `auto` the reference takes over and a warning says so.
     pub fn judge(&mut self, samples: &[(String, String)]) -> Result<()> {
-        for (source, text) in samples {
-            if !self.agrees(&format!("a document of source `{source}`"), head(text, SAMPLE_BYTES))? {
-                break;
-            }
-        }
-        Ok(())
+        self.compare_all(
+            samples.iter().map(|(source, text)| (format!("a document of source `{source}`"), head(text, SAMPLE_BYTES))),
+        )
     }
 
     /// Frees the reference once it has judged.
@@ -169,10 +182,19 @@ impl Loaded {
         Self { reference: Some(reference), backend, ..self }
     }
 
-    /// Whether backend and reference agree on a text; `false` when the reference has just taken over.
-    fn agrees(&mut self, what: &str, text: &str) -> Result<bool> {
-        let Some(reference) = &self.reference else { return Ok(true) };
-        let Some(difference) = compare(&mut *self.tokenizer.encoder(), reference, text)? else { return Ok(true) };
+    /// Compares texts, each with what it is; a difference is an error, or makes the reference take over.
+    fn compare_all<'a>(&mut self, texts: impl Iterator<Item = (String, &'a str)>) -> Result<()> {
+        let Some(reference) = &self.reference else { return Ok(()) };
+        let mut encoder = self.tokenizer.encoder();
+        let mut found = None;
+        for (what, text) in texts {
+            if let Some(difference) = compare(&mut *encoder, reference, text)? {
+                found = Some((what, text, difference));
+                break;
+            }
+        }
+        drop(encoder);
+        let Some((what, text, difference)) = found else { return Ok(()) };
         let near = &text[text.floor_char_boundary(difference.at.saturating_sub(20))..];
         let near = head(near, 48);
         let said = format!(
@@ -190,7 +212,7 @@ impl Loaded {
             self.contract.backend = self.tokenizer.backend().to_owned();
             self.warnings.push(format!("{said}; `tokenizers` encodes instead, many times slower"));
         }
-        Ok(false)
+        Ok(())
     }
 }
 

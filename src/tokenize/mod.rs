@@ -6,6 +6,7 @@ pub mod fast;
 pub mod file;
 pub mod probe;
 pub mod reference;
+pub mod sentencepiece;
 #[cfg(test)]
 mod tests;
 
