@@ -140,6 +140,12 @@ impl TokenizerFile {
         Ok(Self { path: path.to_path_buf(), text, digest })
     }
 
+    /// A file that is not on disk.
+    #[cfg(test)]
+    pub(super) fn from_text(text: &str) -> Self {
+        Self { path: "test/tokenizer.json".into(), text: text.to_owned(), digest: [0; 32] }
+    }
+
     /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {

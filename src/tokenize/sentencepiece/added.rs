@@ -18,6 +18,8 @@ pub enum Part {
 pub struct AddedTokens {
     matcher: AhoCorasick,
     tokens: Vec<Token>,
+    /// A space stands for `▁`, which is no white space.
+    space_is_meta: bool,
 }
 
 #[derive(Debug)]
@@ -32,7 +34,9 @@ impl AddedTokens {
     /// The matcher of `tokens`, given with the text each matches; `None` when all are special: such a match is passed over,
     /// so nothing is ever split out. (Where some are not, all must be in the automaton: a special match that is passed over
     /// still hides what lies within it.)
-    pub fn new(tokens: &[(&AddedToken, String)]) -> Result<Option<Self>, String> {
+    ///
+    /// `space_is_meta`: the texts will have a space for each `▁`, which is no white space to strip.
+    pub fn new(tokens: &[(&AddedToken, String)], space_is_meta: bool) -> Result<Option<Self>, String> {
         if tokens.iter().all(|(token, _)| token.special) {
             return Ok(None);
         }
@@ -55,12 +59,13 @@ impl AddedTokens {
                 rstrip: token.rstrip,
             })
             .collect();
-        Ok(Some(Self { matcher, tokens }))
+        Ok(Some(Self { matcher, tokens, space_is_meta }))
     }
 
     /// Splits a text, as Hugging Face's library does: leftmost longest matches; special ones are passed over; the white
     /// space that a token strips on its left ends where the one before has ended.
     pub fn split(&self, text: &str) -> Vec<Part> {
+        let blank = |letter: char| letter.is_whitespace() && !(self.space_is_meta && letter == ' ');
         let mut parts = Vec::new();
         let mut done = 0;
         for found in self.matcher.find_iter(text) {
@@ -70,10 +75,10 @@ impl AddedTokens {
             }
             let (mut start, mut end) = (found.start(), found.end());
             if token.lstrip {
-                start = text[..start].trim_end().len().max(done);
+                start = text[..start].trim_end_matches(blank).len().max(done);
             }
             if token.rstrip {
-                end = text.len() - text[end..].trim_start().len();
+                end = text.len() - text[end..].trim_start_matches(blank).len();
             }
             if done < start {
                 parts.push(Part::Text(done, start));

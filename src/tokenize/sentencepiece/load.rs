@@ -365,5 +365,6 @@ fn added_tokens(added: &[AddedToken], scheme: Scheme) -> Result<(Option<AddedTok
             (token, pattern)
         })
         .collect();
-    Ok((AddedTokens::new(&raw)?, AddedTokens::new(&normalized)?))
+    let space_is_meta = matches!(scheme, Scheme::Normalizer { .. });
+    Ok((AddedTokens::new(&raw, false)?, AddedTokens::new(&normalized, space_is_meta)?))
 }

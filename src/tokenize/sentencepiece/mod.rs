@@ -13,6 +13,8 @@ mod cache;
 mod cuts;
 mod load;
 mod merge;
+#[cfg(test)]
+mod tests;
 
 use memchr::memmem;
 
