@@ -1,42 +1,84 @@
 //! Ids of segments seen before: one worker's own, bounded, nothing allocated on a hit.
 //!
-//! Segments of up to 16 bytes with up to three ids, nearly all, lie in a table of two-way sets, 64 bytes a set, found by
-//! one hash of two multiplications. Those that are longer or have more ids lie in pools behind a second table; when the
-//! pools are full, both are emptied.
+//! Nearly all segments have up to 8 bytes and three ids: they lie in a table of 16 bytes an entry, so that what is frequent
+//! stays near. A second table takes up to 16 bytes and six ids; the rest, up to [`LONG`] bytes, lies in pools, which are
+//! emptied when they are full. A segment of the tables is told by its bytes alone, zeros after them: a NUL stands alone or
+//! among unknown characters that are one token together ([`super::cuts`]), so no two segments of unlike ids look alike.
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::index;
 
 /// Longest segment of the first table, in bytes.
-pub const SHORT: usize = 16;
+pub const SMALL: usize = 8;
+
+/// Longest segment of the second table, in bytes.
+pub const MEDIUM: usize = 16;
 
 /// Longest segment that is kept at all, in bytes.
-const LONG: usize = 256;
+const LONG: usize = 4096;
 
-/// Sets of the first table: 2^16 of 64 bytes, 4 MiB.
-const SET_BITS: u32 = 16;
+/// Two-way sets of the first table: 2^16 of 32 bytes, 2 MiB.
+const SMALL_BITS: u32 = 16;
 
-/// Slots of the second table.
-const SLOT_BITS: u32 = 15;
+/// Two-way sets of the second table: 2^15 of 64 bytes, 2 MiB.
+const MEDIUM_BITS: u32 = 15;
+
+/// Slots of the pools.
+const SLOT_BITS: u32 = 16;
 
 /// Bytes of the pool of texts.
 const POOL: usize = 1 << 20;
 
-/// A segment of the first table.
+/// A key that is no UTF-8, hence no segment's.
+const EMPTY: u64 = u64::MAX;
+
+/// Bits of an id in a [`Packed`].
+const ID_BITS: u32 = 20;
+
+/// Ids must be below this to be kept in the tables.
+pub const ID_LIMIT: u32 = 1 << ID_BITS;
+
+/// Up to three ids of 20 bits, and their number in the top 4.
 #[derive(Debug, Clone, Copy, Default)]
-#[repr(C, align(32))]
-struct Entry {
-    key: [u64; 2],
-    ids: [u32; 3],
-    /// Bytes of the segment; 0 when the entry is empty.
-    length: u16,
-    count: u16,
+#[repr(transparent)]
+pub struct Packed(u64);
+
+impl Packed {
+    fn new(ids: &[u32]) -> Self {
+        let bits = ids.iter().rev().fold(0, |bits, id| bits << ID_BITS | u64::from(id & (ID_LIMIT - 1)));
+        Self(bits | (ids.len() as u64) << (3 * ID_BITS))
+    }
+
+    /// The ids (those beyond their number are 0), and their number.
+    #[inline(always)]
+    pub fn ids(self) -> ([u32; 3], usize) {
+        let id = |shift: u32| u32::try_from(self.0 >> shift & u64::from(ID_LIMIT - 1)).unwrap_or_default();
+        ([id(0), id(ID_BITS), id(2 * ID_BITS)], index(self.0 >> (3 * ID_BITS)))
+    }
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(16))]
+struct Small {
+    key: u64,
+    ids: Packed,
+}
+
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(32))]
+struct SmallSet([Small; 2]);
+
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(32))]
+struct Medium {
+    key: [u64; 2],
+    ids: [Packed; 2],
+}
+
+#[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-struct Set([Entry; 2]);
+struct MediumSet([Medium; 2]);
 
 /// A segment of the pools.
 #[derive(Debug, Clone, Copy, Default)]
@@ -52,49 +94,48 @@ struct Pooled {
 /// The cache.
 #[derive(Debug)]
 pub struct Cache {
-    sets: Vec<Set>,
+    small: Vec<SmallSet>,
+    medium: Vec<MediumSet>,
     slots: Vec<Pooled>,
     used: usize,
     texts: Vec<u8>,
     ids: Vec<u32>,
 }
 
-/// For each length, which bits of a key are the segment's.
-const MASKS: [[u64; 2]; 32] = {
-    let mut masks = [[0; 2]; 32];
-    let mut length = 1;
-    while length <= SHORT {
-        masks[length] =
-            if length <= 8 { [u64::MAX >> (64 - 8 * length), 0] } else { [u64::MAX, u64::MAX >> (128 - 8 * length)] };
-        length += 1;
-    }
-    masks
-};
-
+/// The first `length` bytes of `word`, zeros after them. `length` is 1 to 8.
 #[inline(always)]
-fn key_of(bytes: &[u8; SHORT], length: usize) -> [u64; 2] {
-    let whole = u128::from_le_bytes(*bytes);
-    let mask = MASKS[length & 31];
-    [low(whole) & mask[0], low(whole >> 64) & mask[1]]
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
-#[inline(always)]
-fn low(whole: u128) -> u64 {
-    whole as u64
+pub fn first(word: u64, length: usize) -> u64 {
+    word & u64::MAX >> ((64 - 8 * length) & 63)
 }
 
 #[inline(always)]
-fn set_of(key: [u64; 2]) -> usize {
+fn small_set(key: u64) -> usize {
+    index(key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - SMALL_BITS))
+}
+
+#[inline(always)]
+fn medium_set(key: [u64; 2]) -> usize {
     let hash = key[0].wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ key[1].wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
-    index(hash >> (64 - SET_BITS))
+    index(hash >> (64 - MEDIUM_BITS))
+}
+
+/// The key of a segment of up to [`MEDIUM`] bytes.
+fn key_of(segment: &[u8]) -> [u64; 2] {
+    let mut bytes = [[0; 8]; 2];
+    for (to, from) in bytes.as_flattened_mut().iter_mut().zip(segment) {
+        *to = *from;
+    }
+    bytes.map(u64::from_le_bytes)
 }
 
 impl Cache {
-    /// An empty cache. It takes 5 MiB, up to 8 when full.
+    /// An empty cache. It takes 6 MiB, and up to 4 more for the pools.
     pub fn new() -> Self {
+        let small = Small { key: EMPTY, ids: Packed(0) };
+        let medium = Medium { key: [EMPTY; 2], ids: [Packed(0); 2] };
         Self {
-            sets: vec![Set::default(); 1 << SET_BITS],
+            small: vec![SmallSet([small; 2]); 1 << SMALL_BITS],
+            medium: vec![MediumSet([medium; 2]); 1 << MEDIUM_BITS],
             slots: vec![Pooled::default(); 1 << SLOT_BITS],
             used: 0,
             texts: Vec::new(),
@@ -102,32 +143,48 @@ impl Cache {
         }
     }
 
-    /// The ids of a segment of `length` bytes, at most [`SHORT`], with which `bytes` begin, and their number.
+    /// The ids of a segment of up to [`SMALL`] bytes.
     #[inline(always)]
-    pub fn short(&self, bytes: &[u8; SHORT], length: usize) -> Option<([u32; 3], usize)> {
-        let key = key_of(bytes, length);
-        let set = &self.sets[set_of(key)].0;
-        let is = |entry: &Entry| entry.key == key && usize::from(entry.length) == length;
-        if is(&set[0]) {
-            return Some((set[0].ids, usize::from(set[0].count)));
-        }
-        is(&set[1]).then(|| (set[1].ids, usize::from(set[1].count)))
+    pub fn small(&self, key: u64) -> Option<Packed> {
+        let set = &self.small[small_set(key)].0;
+        // Both ways are looked at, so that there is one branch, nearly always taken.
+        let entry = set[usize::from(set[1].key == key)];
+        (entry.key == key).then_some(entry.ids)
     }
 
-    /// The ids of a segment that is not in the first table.
-    pub fn long(&self, segment: &[u8]) -> Option<&[u32]> {
-        if segment.len() > LONG {
-            return None;
+    /// The ids of a segment of up to [`MEDIUM`] bytes.
+    #[inline(always)]
+    pub fn medium(&self, key: [u64; 2]) -> Option<[Packed; 2]> {
+        let set = &self.medium[medium_set(key)].0;
+        let entry = set[usize::from(set[1].key == key)];
+        (entry.key == key).then_some(entry.ids)
+    }
+
+    /// The ids of a segment that is not in the first table, nor, if it is longer than that takes, in the second.
+    pub fn rest(&self, segment: &[u8], ids: &mut Vec<u32>) -> bool {
+        if segment.len() <= SMALL
+            && let Some(found) = self.medium(key_of(segment))
+        {
+            for packed in found {
+                let (found, count) = packed.ids();
+                ids.extend_from_slice(&found[..count]);
+            }
+            return true;
+        }
+        // Short ones of more than six ids are in the pools too.
+        if segment.len() > LONG || self.used == 0 {
+            return false;
         }
         let hash = xxh3_64(segment);
         let mut at = slot_of(hash);
         loop {
             let slot = &self.slots[at];
             if slot.count == 0 {
-                return None;
+                return false;
             }
             if slot.hash == hash && self.texts[slot.text as usize..][..usize::from(slot.length)] == *segment {
-                return Some(&self.ids[slot.ids as usize..][..usize::from(slot.count)]);
+                ids.extend_from_slice(&self.ids[slot.ids as usize..][..usize::from(slot.count)]);
+                return true;
             }
             at = (at + 1) & (self.slots.len() - 1);
         }
@@ -139,17 +196,20 @@ impl Cache {
         if segment.len() > LONG || count == 0 {
             return;
         }
-        if segment.len() <= SHORT && ids.len() <= 3 {
-            let mut bytes = [0; SHORT];
-            bytes[..segment.len()].copy_from_slice(segment);
-            let key = key_of(&bytes, segment.len());
-            let mut entry = Entry { key, ids: [0; 3], length, count };
-            entry.ids[..ids.len()].copy_from_slice(ids);
-            let set = &mut self.sets[set_of(key)].0;
-            set[1] = set[0];
-            set[0] = entry;
-            return;
+        let key = key_of(segment);
+        if segment.len() <= SMALL && ids.len() <= 3 {
+            let set = &mut self.small[small_set(key[0])].0;
+            *set = [Small { key: key[0], ids: Packed::new(ids) }, set[0]];
+        } else if segment.len() <= MEDIUM && ids.len() <= 6 {
+            let (front, back) = ids.split_at(ids.len().min(3));
+            let set = &mut self.medium[medium_set(key)].0;
+            *set = [Medium { key, ids: [Packed::new(front), Packed::new(back)] }, set[0]];
+        } else {
+            self.pool(segment, ids, length, count);
         }
+    }
+
+    fn pool(&mut self, segment: &[u8], ids: &[u32], length: u16, count: u16) {
         if self.used * 2 >= self.slots.len() || self.texts.len() + segment.len() > POOL {
             self.slots.fill(Pooled::default());
             self.used = 0;
@@ -171,4 +231,54 @@ impl Cache {
 
 fn slot_of(hash: u64) -> usize {
     index(hash >> (64 - SLOT_BITS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_packed_and_unpacked() {
+        for ids in [vec![], vec![0], vec![7, ID_LIMIT - 1], vec![1, 0, 2], vec![ID_LIMIT - 1; 3]] {
+            let (found, count) = Packed::new(&ids).ids();
+            assert_eq!(found[..count], ids);
+        }
+    }
+
+    #[test]
+    fn what_was_put_in_is_found_wherever_it_lies() {
+        let mut cache = Cache::new();
+        let segments: Vec<String> = (0..400).map(|i| format!("{i}{}", "x".repeat(i % 40))).collect();
+        let ids = |segment: &str| -> Vec<u32> { (0..u32::try_from(segment.len() % 9 + 1).unwrap()).map(|id| id * 100_000).collect() };
+        for segment in &segments {
+            cache.insert(segment.as_bytes(), &ids(segment));
+        }
+        let mut found = 0;
+        for segment in segments.iter().map(String::as_str).chain(["never", "never seen", "never seen by the cache"]) {
+            let mut got = Vec::new();
+            let key = key_of(segment.as_bytes());
+            let put = |packed: Packed, got: &mut Vec<u32>| got.extend_from_slice(&packed.ids().0[..packed.ids().1]);
+            match segment.len() {
+                ..=SMALL if cache.small(key[0]).is_some() => put(cache.small(key[0]).unwrap(), &mut got),
+                9..=MEDIUM if cache.medium(key).is_some() => {
+                    cache.medium(key).unwrap().into_iter().for_each(|packed| put(packed, &mut got));
+                }
+                _ => drop(cache.rest(segment.as_bytes(), &mut got)),
+            }
+            if got.is_empty() {
+                // A set holds two; a third that falls into it drives the first out.
+                continue;
+            }
+            assert_eq!(got, ids(segment), "{segment}");
+            found += 1;
+        }
+        assert!((390..=400).contains(&found), "{found}");
+    }
+
+    #[test]
+    fn keys_are_the_first_bytes() {
+        let word = u64::from_le_bytes(*b"abcdefgh");
+        assert_eq!(first(word, 3), u64::from_le_bytes(*b"abc\0\0\0\0\0"));
+        assert_eq!(first(word, 8), word);
+    }
 }

@@ -54,7 +54,7 @@ impl std::fmt::Debug for Cuts {
 impl Cuts {
     /// Builds the table from all pairs that merge results have side by side. `known`: the characters that have a symbol,
     /// given when neighbouring unknown ones fuse. `opener`: a character that begins a word of its own wherever it stands (no
-    /// pair may end in it).
+    /// pair may end in it). No pair may have a NUL, which is never joined to a character that is known.
     pub fn new(pairs: &BTreeSet<(char, char)>, known: Option<&BTreeSet<char>>, opener: Option<char>) -> Self {
         let others = pairs.iter().filter(|(left, right)| !(left.is_ascii() && right.is_ascii())).count();
         // 32 bits a pair: 3 % of the pairs that may be cut are not.
@@ -91,12 +91,12 @@ impl Cuts {
     #[inline(always)]
     fn beyond(&self, left: u32, right: u32) -> u64 {
         let bit = hash(left, right) >> self.shift;
-        let joined = self.bits[index(bit / 64)] >> (bit % 64) & 1;
+        let mut joined = self.bits[index(bit / 64)] >> (bit % 64) & 1;
+        if left == 0 || right == 0 || right == self.opener {
+            joined = 0;
+        }
         if self.known.is_some() && joined == 0 && self.unknown(left) && self.unknown(right) {
             return 0;
-        }
-        if right == self.opener {
-            return 1;
         }
         joined ^ 1
     }

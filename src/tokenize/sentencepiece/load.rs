@@ -12,6 +12,7 @@ use super::super::decode::{Decoder, META, byte_token};
 use super::super::file::{AddedToken, Model, Parts, Vocabulary};
 use super::SentencePiece;
 use super::added::AddedTokens;
+use super::cache::ID_LIMIT;
 use super::cuts::Cuts;
 use super::merge::{Fallback, Merges};
 
@@ -125,6 +126,9 @@ impl SentencePiece {
         if let Some((id, one, other)) = vocabulary.shared_id() {
             return Err(format!("its pieces {one:?} and {other:?} share id {id}"));
         }
+        if vocabulary.largest().is_none_or(|largest| largest >= ID_LIMIT) {
+            return Err(format!("it has ids of {ID_LIMIT} or more"));
+        }
         let mut ids: BTreeMap<&str, u32> = BTreeMap::new();
         for (id, piece) in vocabulary.iter() {
             if ids.insert(piece, id).is_some() {
@@ -135,6 +139,9 @@ impl SentencePiece {
         let operands = Operands { ids: &ids, fallback: &fallback };
         let (merges, pairs) = operands.merges(model, scheme)?;
 
+        if pairs.iter().any(|pair| pair.0 == '\0' || pair.1 == '\0') {
+            return Err("it has merges with a NUL".into());
+        }
         let letters: Vec<(char, u32)> = letters(&ids);
         let known: BTreeSet<char> = letters.iter().map(|letter| letter.0).collect();
         let fuses = matches!(fallback, Fallback::Unknown { fuse: true, .. });

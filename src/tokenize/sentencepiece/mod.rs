@@ -19,7 +19,7 @@ mod tests;
 use memchr::memmem;
 
 use self::added::{AddedTokens, Part};
-use self::cache::{Cache, SHORT};
+use self::cache::{Cache, MEDIUM, Packed, SMALL, first};
 use self::cuts::Cuts;
 use self::load::Scheme;
 use self::merge::{Merger, Merges};
@@ -214,12 +214,18 @@ impl Worker<'_> {
     #[inline(always)]
     fn segment(&mut self, start: usize, end: usize, out: &mut Out, ids: &mut Vec<u32>) {
         let length = end - start;
-        if length <= SHORT
-            && let Some(key) = self.text[start..].first_chunk::<SHORT>()
-            && let Some((found, count)) = self.cache.short(key, length)
-        {
-            out.put(found, count);
-            return;
+        if let Some(bytes) = self.text[start..].first_chunk::<MEDIUM>() {
+            let words = u128::from_le_bytes(*bytes);
+            if length <= SMALL {
+                if let Some(found) = self.cache.small(first(low(words), length)) {
+                    return out.put(found);
+                }
+            } else if length <= MEDIUM
+                && let Some(found) = self.cache.medium([low(words), first(low(words >> 64), length - SMALL)])
+            {
+                out.put(found[0]);
+                return out.put(found[1]);
+            }
         }
         out.flush(ids);
         self.missed(start, end, ids);
@@ -229,14 +235,19 @@ impl Worker<'_> {
     #[inline(never)]
     fn missed(&mut self, start: usize, end: usize, ids: &mut Vec<u32>) {
         let segment = &self.text[start..end];
-        if let Some(found) = self.cache.long(segment) {
-            ids.extend_from_slice(found);
+        if self.cache.rest(segment, ids) {
             return;
         }
         let from = ids.len();
         self.merger.merge(&self.tokenizer.merges, segment, ids);
         self.cache.insert(segment, &ids[from..]);
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
+#[inline(always)]
+fn low(words: u128) -> u64 {
+    words as u64
 }
 
 /// Ids on their way to the caller: three are written whatever the count, so that there is no branch on it.
@@ -246,11 +257,12 @@ struct Out {
 }
 
 impl Out {
-    /// A block ends at most 64 segments of at most three ids, and one segment may have begun before it.
-    const ROOM: usize = 64 * 3 + 8;
+    /// A block ends at most 64 segments of at most six ids.
+    const ROOM: usize = 64 * 6 + 8;
 
     #[inline(always)]
-    fn put(&mut self, ids: [u32; 3], count: usize) {
+    fn put(&mut self, packed: Packed) {
+        let (ids, count) = packed.ids();
         self.buffer[self.filled..self.filled + 3].copy_from_slice(&ids);
         self.filled += count;
     }
