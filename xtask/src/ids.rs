@@ -73,7 +73,8 @@ pub fn run(args: &Args) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let documents = documents(&args.data, args.every.max(1))?;
     let bytes: usize = documents.iter().map(|document| document.text.len()).sum();
-    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    let threads =
+        args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     writeln!(out, "{} documents, {bytes} bytes, {threads} threads, against {:?}", documents.len(), args.against)?;
     writeln!(
         out,
@@ -147,7 +148,13 @@ fn names(args: &Args) -> Result<Vec<String>> {
 }
 
 /// Encodes all documents on both sides; speeds are of one thread (times are summed over threads).
-fn compare(documents: &[Document], ours: &dyn Tokenizer, theirs: Option<&dyn Tokenizer>, threads: usize, passes: usize) -> Result<Count> {
+fn compare(
+    documents: &[Document],
+    ours: &dyn Tokenizer,
+    theirs: Option<&dyn Tokenizer>,
+    threads: usize,
+    passes: usize,
+) -> Result<Count> {
     let mut whole = Count::default();
     let next = AtomicUsize::new(0);
     let counts: Vec<Result<Count>> = std::thread::scope(|scope| {

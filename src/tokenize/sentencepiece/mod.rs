@@ -119,17 +119,20 @@ impl Worker<'_> {
         let tokenizer = self.tokenizer;
         match tokenizer.scheme {
             Scheme::Normalizer { prepend } => {
-                self.fill(piece.as_bytes(), prepend);
                 let Some(normalized) = &tokenizer.normalized else {
+                    self.fill(piece.as_bytes(), prepend);
                     return self.word(ids);
                 };
-                let text = std::mem::take(&mut self.text);
-                let text = String::from_utf8(text).unwrap_or_default();
+                let mut text = String::with_capacity(piece.len() + 1);
+                if prepend {
+                    text.push(' ');
+                }
+                text.push_str(&piece.replace(super::decode::META, " "));
                 for part in normalized.split(&text) {
                     match part {
                         Part::Token(id) => ids.push(id),
                         Part::Text(start, end) => {
-                            self.fill(text[start..end].as_bytes(), false);
+                            self.fill(&text.as_bytes()[start..end], false);
                             self.word(ids);
                         }
                     }

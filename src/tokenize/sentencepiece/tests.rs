@@ -70,8 +70,10 @@ fn random(seed: u64) -> Value {
         json!({"id": 1, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": dice.roll(2) == 0, "special": true}),
     ];
     for (place, content) in ["ab", "a c", "s>b", "▁▁"].iter().take(dice.roll(5)).enumerate() {
-        added.push(json!({"id": pieces.len() + place, "content": content, "single_word": false, "lstrip": dice.roll(3) == 0,
-            "rstrip": dice.roll(3) == 0, "normalized": dice.roll(2) == 0, "special": dice.roll(4) == 0}));
+        added.push(
+            json!({"id": pieces.len() + place, "content": content, "single_word": false, "lstrip": dice.roll(3) == 0,
+            "rstrip": dice.roll(3) == 0, "normalized": dice.roll(2) == 0, "special": dice.roll(4) == 0}),
+        );
     }
     // An added token that is a piece already keeps the piece's id, and the ones after it move up.
     let mut next = pieces.len();
@@ -142,7 +144,8 @@ fn random_texts_of_real_pieces_give_the_references_ids() {
         let parts = file.parts().unwrap();
         let model: Model<'_> = serde_json::from_str(parts.model.get()).unwrap();
         let vocabulary = Vocabulary::parse(model.vocab).unwrap();
-        let pieces: Vec<String> = vocabulary.iter().map(|(_, piece)| piece.replace(super::super::decode::META, " ")).collect();
+        let pieces: Vec<String> =
+            vocabulary.iter().map(|(_, piece)| piece.replace(super::super::decode::META, " ")).collect();
         let ours = build(&file, &[]).unwrap();
         let reference = Reference::load(&file, &file.for_library(&[]).unwrap(), None).unwrap();
         let mut encoder = ours.encoder();
@@ -151,7 +154,9 @@ fn random_texts_of_real_pieces_give_the_references_ids() {
             let mut text = String::new();
             for _ in 0..1 + dice.roll(120) {
                 match dice.roll(12) {
-                    0 => text.push_str(["▁", " ", "  ", "\n", "\0", "é\u{301}", "🦀", "</s>", "<s>", "\u{3000}", "ﷺ"][dice.roll(11)]),
+                    0 => text.push_str(
+                        ["▁", " ", "  ", "\n", "\0", "é\u{301}", "🦀", "</s>", "<s>", "\u{3000}", "ﷺ"][dice.roll(11)],
+                    ),
                     1 => text.extend(char::from_u32(u32::try_from(dice.roll(0x3000)).unwrap())),
                     // One region of the vocabulary a round, so that long ASCII, Cyrillic and Chinese words arise too.
                     2..=6 => text.push_str(pieces[(round * 107 + dice.roll(60)) % pieces.len()].trim_start()),
