@@ -73,7 +73,10 @@ pub fn check_tokenizer(contract: &TokenizerContract, digest: &str) -> Result<()>
     if contract.digest == digest {
         return Ok(());
     }
-    Err(Error::Failed(format!("this is not the dataset's tokenizer (`{}`): its digest is {digest}, not {}", contract.name, contract.digest)))
+    Err(Error::Failed(format!(
+        "this is not the dataset's tokenizer (`{}`): its digest is {digest}, not {}",
+        contract.name, contract.digest
+    )))
 }
 
 /// Decodes ids, leaving out a BOS at a document's start and an EOS at the end of a part.

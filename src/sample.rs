@@ -77,7 +77,10 @@ pub fn sample(resolved: &Resolved, threads: usize) -> Result<Sampled> {
         let chosen: Vec<_> = files.iter().step_by(files.len().div_ceil(FILES).max(1)).collect();
         let measured: Vec<Result<Measured>> = pool.install(|| {
             use rayon::prelude::*;
-            chosen.par_iter().map(|file| measure(file, &spec, &source.rules, &*loaded.tokenizer, &loaded.contract)).collect()
+            chosen
+                .par_iter()
+                .map(|file| measure(file, &spec, &source.rules, &*loaded.tokenizer, &loaded.contract))
+                .collect()
         });
         let measured = measured.into_iter().collect::<Result<Vec<Measured>>>()?;
         let samples: Vec<Sample> = measured.iter().filter_map(|m| m.sample).collect();

@@ -1,6 +1,5 @@
 //! `syllabus clean`.
 
-
 use super::args::Clean;
 use crate::compile::work_folder;
 use crate::error::{Error, Result};

@@ -5,7 +5,7 @@ mod check;
 mod clean;
 mod compile;
 mod dedup;
-//mod inspect;
+mod inspect;
 mod plan;
 mod progress;
 mod report;
@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::error::{Error, Result};
+use crate::ingest::decode;
 use args::{Args, Command};
 
 /// Runs the command line of this process.
@@ -29,13 +30,14 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     raise_open_files();
+    quiet_contained_panics();
     let result = match args.command {
         Command::Check(args) => check::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Compile(args) => compile::run(&args),
         Command::Dedup(args) => dedup::run(&args),
         Command::Verify(args) => verify::run(&args),
-        Command::Inspect(_) => Ok(()),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Clean(args) => clean::run(&args),
         Command::Schema(args) => schema::run(&args),
@@ -46,6 +48,16 @@ pub fn main() -> ExitCode {
         Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+/// Decoding crates panic on some damaged files; the decoder turns that into an error, and its message is the one to show.
+fn quiet_contained_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !decode::panic_is_contained() {
+            usual(panic);
+        }
+    }));
 }
 
 /// Asks the system for as many open files as it allows: a store of many segments keeps them all open.

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::plan::predict::{Conditions, Volume, predict};
 use crate::plan::simulate::{settled, simulate};
 use crate::plan::view::{Extras, view};
-use crate::plan::{self, SourceSize, declared_sizes, exports, expect, feasible, number, render};
+use crate::plan::{self, SourceSize, declared_sizes, expect, exports, feasible, number, render};
 use crate::sample::{self, Sampled};
 
 /// Shows the plan first, feasible or not, and then refuses what is not.

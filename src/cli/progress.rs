@@ -162,9 +162,9 @@ impl Lines {
                 rate(bytes, seconds)
             )),
             (Style::Plain, _) => {
-                let windows = state.total.map(|total| {
-                    format!("  {} of {} windows", number::count(state.windows), number::count(total))
-                });
+                let windows = state
+                    .total
+                    .map(|total| format!("  {} of {} windows", number::count(state.windows), number::count(total)));
                 say(&format!("{name:<10} {:>8}{}", number::duration(seconds), windows.unwrap_or_default()));
             }
         }

@@ -21,7 +21,11 @@ pub fn thin(text: &str) -> Result<BigRational, String> {
         Some(percent) => ratio(percent)? / BigRational::from_integer(100.into()),
         None => ratio(text)?,
     };
-    if value.is_positive() && value <= BigRational::one() { Ok(value) } else { Err("must be above 0 and at most 1".to_owned()) }
+    if value.is_positive() && value <= BigRational::one() {
+        Ok(value)
+    } else {
+        Err("must be above 0 and at most 1".to_owned())
+    }
 }
 
 fn ratio(text: &str) -> Result<BigRational, String> {

@@ -19,7 +19,8 @@ fn marker(work: &Path) -> PathBuf {
 /// The manifest of a finished dataset of this request, its files' presence and sizes checked.
 pub fn check(out: &Path, work: &Path, request: &str, progress: &dyn Progress) -> Result<Option<Manifest>> {
     let marker = marker(work);
-    if !Manifest::path(out).try_exists()? || !marker.try_exists()? || fs_err::read_to_string(&marker)?.trim() != request {
+    if !Manifest::path(out).try_exists()? || !marker.try_exists()? || fs_err::read_to_string(&marker)?.trim() != request
+    {
         return Ok(None);
     }
     progress.begin(Stage::Verify, None);

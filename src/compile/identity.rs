@@ -31,7 +31,8 @@ pub fn identity(
     common.insert("--thin".to_owned(), thin.map_or_else(|| "1".to_owned(), ToString::to_string));
     common.insert("`decontaminate`".to_owned(), benchmarks.map_or_else(String::new, |b| to_hex(&b.digest())));
     let near = curriculum.dedup.near.as_ref();
-    let signed = near.map_or_else(String::new, |near| format!("{} words, version {}", near.shingle, signature::VERSION));
+    let signed =
+        near.map_or_else(String::new, |near| format!("{} words, version {}", near.shingle, signature::VERSION));
     common.insert("near-duplicate signatures".to_owned(), signed);
     let mut sources = BTreeMap::new();
     for (source, files) in curriculum.sources.iter().zip(&resolved.files) {

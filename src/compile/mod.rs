@@ -110,7 +110,9 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Pro
     let mut validation_sets = Vec::new();
     if let Some(set) = &curriculum.holdout {
         for source in 0..stores.len() {
-            if let Some((summary, max_id)) = validation::emit(&options.out, curriculum, set, source, &originals, contract)? {
+            if let Some((summary, max_id)) =
+                validation::emit(&options.out, curriculum, set, source, &originals, contract)?
+            {
                 max_token_id = max_token_id.max(max_id);
                 validation_sets.push(summary);
             }
@@ -119,8 +121,9 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Pro
     let mut phases = Vec::new();
     let mut emitted: Vec<(usize, Emitted)> = Vec::new();
     for &number in &chosen {
-        let (summary, counts) =
-            phase::emit(&options.out, &inputs, number, &plan.phases[number], watch, &|windows| progress.advance(windows))?;
+        let (summary, counts) = phase::emit(&options.out, &inputs, number, &plan.phases[number], watch, &|windows| {
+            progress.advance(windows)
+        })?;
         max_token_id = max_token_id.max(counts.max_id);
         phases.push(summary);
         emitted.push((number, counts));
@@ -247,7 +250,8 @@ fn streams<'a>(curriculum: &Curriculum, plan: &Plan, survivors: &'a [Survivors<'
         let max_epochs = plan.sources[s].max_epochs.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
         let documents: &dyn Documents = source;
         let name = &plan.sources[s].name;
-        streams.push(SourceStream::new(documents, curriculum.seed, name, max_epochs, &draws).map_err(|e| short(plan, e))?);
+        streams
+            .push(SourceStream::new(documents, curriculum.seed, name, max_epochs, &draws).map_err(|e| short(plan, e))?);
     }
     Ok(streams)
 }
@@ -299,6 +303,14 @@ fn judge_expectations(
         }
     }
     results
+}
+
+/// Where the tokenizer of a dataset was when it was compiled, if that is known and it is still there.
+#[must_use]
+pub fn tokenizer_of(out: &Path) -> Option<PathBuf> {
+    let noted = fs_err::read_to_string(work_folder(out).join("tokenizer")).ok()?;
+    let path = PathBuf::from(noted.trim_end_matches('\n'));
+    path.is_file().then_some(path)
 }
 
 /// The work folder of a dataset.

@@ -20,8 +20,8 @@ use crate::sample;
 use crate::store::Store;
 use crate::store::documents::SourceStore;
 use crate::store::journal::Identity;
-use crate::tokenize::contract::Loaded;
 use crate::tokenize::Contract;
+use crate::tokenize::contract::Loaded;
 
 /// A compile whose tokenizer is proved and whose store is open.
 pub struct Started {
@@ -71,6 +71,8 @@ impl Started {
         let identity = identity::identity(resolved, &contract, benchmarks.as_deref(), options.thin.as_ref())?;
         let work = options.work.clone().unwrap_or_else(|| super::work_folder(&options.out));
         fs_err::create_dir_all(&work)?;
+        // Only a convenience for `inspect`; what is proved stands in the manifest.
+        crate::files::write_whole(&work.join("tokenizer"), format!("{}\n", resolved.tokenizer.display()).as_bytes())?;
         let (store, reuse) = Store::open(&work, contract.dtype, &identity)?;
         reuse.dropped.iter().for_each(|line| progress.note(&format!("stored work is not reused for {line}")));
         Ok(Self { work, identity, store, tokenizer, contract, memory, benchmarks })

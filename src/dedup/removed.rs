@@ -165,8 +165,8 @@ pub fn write(path: &Path, exact: &Duplicates, others: &mut [Removed], sources: &
     ]));
     let failed = |e: &dyn std::fmt::Display| Error::Failed(format!("{}: {e}", path.display()));
     let file = fs_err::File::create(path)?;
-    let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(crate::ledger::properties()))
-        .map_err(|e| failed(&e))?;
+    let mut writer =
+        ArrowWriter::try_new(file, Arc::clone(&schema), Some(crate::ledger::properties())).map_err(|e| failed(&e))?;
     let mut rows: Vec<Removed> = Vec::new();
     let mut flush = |rows: &mut Vec<Removed>| -> Result<()> {
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns(rows, sources)?).map_err(|e| failed(&e))?;
@@ -175,7 +175,11 @@ pub fn write(path: &Path, exact: &Duplicates, others: &mut [Removed], sources: &
     };
     let mut others = others.iter().cloned().peekable();
     let exact = exact.iter().map(|duplicate| {
-        duplicate.map(|d| Removed { document: d.document, source: d.source, reason: Reason::Exact { kept_in: d.kept_in } })
+        duplicate.map(|d| Removed {
+            document: d.document,
+            source: d.source,
+            reason: Reason::Exact { kept_in: d.kept_in },
+        })
     });
     for duplicate in exact {
         let duplicate = duplicate?;

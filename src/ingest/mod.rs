@@ -6,5 +6,223 @@
 //! what: segments are sorted by key, and what lies in which segment means nothing.
 
 pub mod condition;
+pub mod contaminate;
 pub mod decode;
+
+mod judge;
+
 pub mod template;
+mod worker;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use num_rational::BigRational;
+
+use crate::curriculum::Resolved;
+use crate::error::{Error, Result};
+use crate::store::Store;
+use crate::store::journal::Extent;
+use crate::tokenize::{Contract, Tokenizer};
+use contaminate::Benchmarks;
+use decode::{Limits, Presence, ReadSpec, Unit, UnitReader};
+pub use judge::{Thin, Verdict, judge, key};
+use worker::Worker;
+
+/// How to ingest.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Workers.
+    pub threads: usize,
+    /// Bounds on what reading holds in memory.
+    pub limits: Limits,
+    /// Bytes of tokenized documents that one worker gathers before it writes a segment.
+    pub segment_bytes: usize,
+    /// Benchmark items that no document may hold.
+    pub benchmarks: Option<Arc<Benchmarks>>,
+    /// Words of a shingle, where near duplicates are sought: documents are then signed.
+    pub shingle: Option<u32>,
+    /// `--thin`: only documents whose key falls under this share are kept.
+    pub thin: Option<BigRational>,
+}
+
+/// How far it is, for whoever watches.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// Documents tokenized.
+    pub documents: AtomicU64,
+    /// Bytes of text tokenized.
+    pub bytes: AtomicU64,
+    /// Units done.
+    pub units: AtomicU64,
+    /// Set from outside to stop cleanly.
+    pub stop: AtomicBool,
+}
+
+impl Watch {
+    /// An error once somebody has asked to stop.
+    pub fn check(&self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::Failed("stopped; the same command goes on from here".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// Reads, judges and tokenizes all sources into the store. Sources that the store has whole are not opened. Returns warnings.
+pub fn ingest(
+    resolved: &Resolved,
+    tokenizer: &dyn Tokenizer,
+    contract: &Contract,
+    store: &Store,
+    options: &Options,
+    watch: &Watch,
+    tick: &(dyn Fn(u64) + Sync),
+) -> Result<Vec<String>> {
+    let specs: Vec<Arc<ReadSpec>> = resolved
+        .curriculum
+        .sources
+        .iter()
+        .map(|source| Arc::new(ReadSpec::of_source(source, options.limits)))
+        .collect();
+    let mut slots = Vec::new();
+    let mut covered = Vec::new();
+    for (s, source) in resolved.curriculum.sources.iter().enumerate() {
+        let mut intervals = vec![Vec::new(); resolved.files[s].len()];
+        if !store.is_complete(&source.name) {
+            for Extent { file, first, rows } in store.extents(&source.name) {
+                if let Some(of) = intervals.get_mut(file as usize) {
+                    of.push((first, first + rows));
+                }
+            }
+            intervals.iter_mut().for_each(|of: &mut Vec<(u64, u64)>| of.sort_unstable());
+            for (f, file) in resolved.files[s].iter().enumerate() {
+                for unit in decode::units(file, &specs[s])? {
+                    slots.push(Arc::new(Slot { source: s, file: f, unit, reader: Mutex::new(State::Unopened) }));
+                }
+            }
+        }
+        covered.push(intervals);
+    }
+    let total = slots.len() as u64;
+    let presence = specs.iter().map(|_| Mutex::default()).collect();
+    let shared =
+        Shared { resolved, contract, store, options, watch, specs, covered, slots, next: AtomicU64::new(0), presence };
+    let errors = Mutex::new(Vec::new());
+    let running = AtomicU64::new(options.threads as u64);
+    std::thread::scope(|scope| {
+        for _ in 0..options.threads {
+            scope.spawn(|| {
+                if let Err(error) = Worker::new(&shared, tokenizer).and_then(Worker::run) {
+                    watch.stop.store(true, Ordering::Relaxed);
+                    errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+                }
+                running.fetch_sub(1, Ordering::Release);
+            });
+        }
+        while running.load(Ordering::Acquire) > 0 {
+            tick(total);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    tick(total);
+    // Several workers may fail at once; which is said must not depend on which was first.
+    let mut errors = errors.into_inner().unwrap_or_else(PoisonError::into_inner);
+    errors.sort_by_key(ToString::to_string);
+    if let Some(error) = errors.into_iter().next() {
+        return Err(error);
+    }
+    watch.check()?;
+    for source in resolved.curriculum.sources.iter().filter(|s| !store.is_complete(&s.name)) {
+        store.complete(&source.name)?;
+    }
+    check_counts(resolved, store)?;
+    Ok(shared.absent_columns())
+}
+
+/// What can only be judged once a source is read whole: its limit of bad rows, and that it holds documents at all.
+fn check_counts(resolved: &Resolved, store: &Store) -> Result<()> {
+    use crate::curriculum::checked::OnBadRow;
+    for source in &resolved.curriculum.sources {
+        let counts = store.counts(&source.name);
+        if let OnBadRow::Count { limit: Some(limit) } = source.on_bad_row
+            && counts.bad > limit
+        {
+            return Err(Error::Failed(format!(
+                "source `{}`: {} rows could not be read, and `on_bad_row` allows {limit}",
+                source.name, counts.bad
+            )));
+        }
+        if counts.tokenized.documents == 0 {
+            let mut why = vec![format!("{} rows read", counts.read)];
+            why.extend(counts.filtered.iter().map(|(rule, (n, _))| format!("{n} removed by `{rule}`")));
+            why.extend((counts.bad > 0).then(|| format!("{} unreadable", counts.bad)));
+            why.extend((counts.empty > 0).then(|| format!("{} empty", counts.empty)));
+            why.extend((counts.contaminated.0 > 0).then(|| format!("{} contaminated", counts.contaminated.0)));
+            return Err(Error::Infeasible {
+                rendered: String::new(),
+                summary: format!("source `{}` holds no documents: {}", source.name, why.join(", ")),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What all workers share.
+struct Shared<'a> {
+    resolved: &'a Resolved,
+    contract: &'a Contract,
+    store: &'a Store,
+    options: &'a Options,
+    watch: &'a Watch,
+    /// How each source's rows are read.
+    specs: Vec<Arc<ReadSpec>>,
+    /// For each source and file, the rows that the store has already: sorted, half-open.
+    covered: Vec<Vec<Vec<(u64, u64)>>>,
+    slots: Vec<Arc<Slot>>,
+    /// The next slot that nobody has opened.
+    next: AtomicU64,
+    /// For each source, which of its condition's columns any row had; nothing for a source that was not opened.
+    presence: Vec<Mutex<Option<Presence>>>,
+}
+
+impl Shared<'_> {
+    /// Conditions on columns that no row has: most likely misspelt.
+    fn absent_columns(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for ((source, spec), presence) in self.resolved.curriculum.sources.iter().zip(&self.specs).zip(&self.presence) {
+            if let Some(presence) = &*presence.lock().unwrap_or_else(PoisonError::into_inner) {
+                warnings.extend(presence.missing(spec).into_iter().map(|column| {
+                    format!("source `{}`: no row has the column `{column}` that `where` asks for", source.name)
+                }));
+            }
+        }
+        warnings
+    }
+
+    fn note_presence(&self, source: usize, seen: &Presence) {
+        let mut presence = self.presence[source].lock().unwrap_or_else(PoisonError::into_inner);
+        presence.get_or_insert_default().merge(seen);
+    }
+}
+
+/// A unit of work and its reader, which any worker may draw from.
+struct Slot {
+    source: usize,
+    file: usize,
+    unit: Unit,
+    reader: Mutex<State>,
+}
+
+enum State {
+    Unopened,
+    Open(Box<dyn UnitReader + Send>),
+    Done,
+}
+
+impl Slot {
+    fn reader(&self) -> MutexGuard<'_, State> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

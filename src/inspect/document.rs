@@ -87,7 +87,8 @@ pub enum Absence {
 pub fn document(dataset: &Dataset, key: u128, tokenizer: Option<&dyn Tokenizer>) -> Result<DocumentView> {
     let key = DocumentKey::from(key);
     let mut readings = Vec::new();
-    let sets = dataset.phases().iter().map(|set| (set, false)).chain(dataset.validation().iter().map(|set| (set, true)));
+    let sets =
+        dataset.phases().iter().map(|set| (set, false)).chain(dataset.validation().iter().map(|set| (set, true)));
     for (set, held_out) in sets {
         for i in 0..set.len() {
             let window = set.window(i)?;
@@ -137,7 +138,12 @@ fn removals(file: &Path, key: DocumentKey) -> Result<(Vec<Removal>, Vec<Removal>
 }
 
 /// The text of one reading-through: of the epoch (and source) whose parts reach furthest from the first token without a gap.
-fn text(dataset: &Dataset, key: DocumentKey, readings: &[Reading], tokenizer: &dyn Tokenizer) -> Result<Option<String>> {
+fn text(
+    dataset: &Dataset,
+    key: DocumentKey,
+    readings: &[Reading],
+    tokenizer: &dyn Tokenizer,
+) -> Result<Option<String>> {
     let mut sorted: Vec<&Reading> = readings.iter().collect();
     sorted.sort_by_key(|r| (r.held_out, r.source.clone(), r.epoch, r.offset));
     let mut best: (u32, Vec<&Reading>) = (0, Vec::new());
@@ -186,7 +192,10 @@ impl DocumentView {
             let (phase, window, source, epoch) = (&r.phase, r.window, &r.source, r.epoch);
             let (from, to) = (r.offset, u64::from(r.offset) + u64::from(r.length));
             let what = if r.held_out { "held out in" } else { "read in phase" };
-            let _ = writeln!(out, "  {what} {phase}, window {window}, source {source}, epoch {epoch}: its tokens {from}..{to}");
+            let _ = writeln!(
+                out,
+                "  {what} {phase}, window {window}, source {source}, epoch {epoch}: its tokens {from}..{to}"
+            );
         }
         for r in &self.removed {
             let kept = r.kept.as_ref().map_or(String::new(), |kept| format!(", kept: {kept}"));
@@ -196,7 +205,8 @@ impl DocumentView {
             let _ = writeln!(out, "  stands for {} of {}: {}{}", r.document, r.source, r.reason, r.more());
         }
         if let Some(text) = &self.text {
-            let shown = text.char_indices().nth(SHOWN).map_or(text.as_str(), |(end, _)| text.get(..end).unwrap_or(text));
+            let shown =
+                text.char_indices().nth(SHOWN).map_or(text.as_str(), |(end, _)| text.get(..end).unwrap_or(text));
             let _ = writeln!(out, "\n{}", quoted(shown));
             if shown.len() < text.len() {
                 let _ = writeln!(out, "... {} bytes in all", text.len());

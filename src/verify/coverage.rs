@@ -108,7 +108,8 @@ impl Job<'_> {
         let whole = |&(source, epoch): &(u32, u32), tokens: u64| match self.ledger {
             Some(ledger) => ledger.left(source, epoch) == 0,
             None => {
-                let source = usize::try_from(source).ok().and_then(|source| self.dataset.manifest().sources.get(source));
+                let source =
+                    usize::try_from(source).ok().and_then(|source| self.dataset.manifest().sources.get(source));
                 source.is_some_and(|source| source.tokens == tokens)
             }
         };
@@ -174,7 +175,11 @@ impl Job<'_> {
             && first.held_out != last.held_out
         {
             let set = self.name(last);
-            self.add(findings, first, format!("document {} is read here, but held out in `{set}`", key_text(first.key)));
+            self.add(
+                findings,
+                first,
+                format!("document {} is read here, but held out in `{set}`", key_text(first.key)),
+            );
         }
         for source in parts.chunk_by(|a, b| (a.held_out, a.source) == (b.held_out, b.source)) {
             let Some(first) = source.first() else { continue };
@@ -194,7 +199,11 @@ impl Job<'_> {
                 }
                 if whole && *length.get_or_insert(end) != end {
                     let said = length.unwrap_or(0);
-                    let message = format!("document {} has {end} tokens in epoch {}, but {said} in another", key_text(first.key), first.epoch);
+                    let message = format!(
+                        "document {} has {end} tokens in epoch {}, but {said} in another",
+                        key_text(first.key),
+                        first.epoch
+                    );
                     self.add(findings, first, message);
                 }
             }
@@ -217,7 +226,11 @@ impl Job<'_> {
         for part in parts {
             let (key, epoch) = (key_text(part.key), part.epoch);
             if part.offset < next {
-                let message = format!("tokens {}..{} of document {key} are read twice in epoch {epoch}", part.offset, next.min(part.end()));
+                let message = format!(
+                    "tokens {}..{} of document {key} are read twice in epoch {epoch}",
+                    part.offset,
+                    next.min(part.end())
+                );
                 self.add(findings, part, message);
             } else if part.offset > next && whole {
                 let message = format!("tokens {next}..{} of document {key} are missing in epoch {epoch}", part.offset);
@@ -241,7 +254,8 @@ impl Job<'_> {
         if let (true, Some(first)) = (whole && (copies <= 0 || uneven.is_some()), parts.first()) {
             let at = uneven.map_or(0, |(&at, _)| at);
             let (key, epoch) = (key_text(first.key), first.epoch);
-            let message = format!("copies of document {key} are not all read whole in epoch {epoch}: they part at token {at}");
+            let message =
+                format!("copies of document {key} are not all read whole in epoch {epoch}: they part at token {at}");
             self.add(findings, first, message);
         }
         (end, u64::try_from(copies).unwrap_or(0))
@@ -291,14 +305,18 @@ impl Job<'_> {
             let sets = manifest.validation.iter().filter(|set| set.source == summary.name);
             let said: u64 = sets.map(|set| set.documents).sum();
             if found != said {
-                findings.add("manifest.json", format!("{said} documents of `{}` are held out, but {found} are there", summary.name));
+                findings.add(
+                    "manifest.json",
+                    format!("{said} documents of `{}` are held out, but {found} are there", summary.name),
+                );
             }
             let said = self.ledger.and_then(|ledger| ledger.emitted_documents(source));
             // Of documents with equal keys the windows do not tell how many an unfinished epoch touches.
             if let Some(said) = said.filter(|_| !self.copies_stay()) {
                 let found = counts.emitted.get(&source).copied().unwrap_or(0);
                 if found != said {
-                    let message = format!("source `{}`: {said} documents emitted, but {found} are in windows", summary.name);
+                    let message =
+                        format!("source `{}`: {said} documents emitted, but {found} are in windows", summary.name);
                     findings.add("ledger.parquet", message);
                 }
             }

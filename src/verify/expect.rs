@@ -48,7 +48,8 @@ pub(super) fn check(manifest: &Manifest, curriculum: &Curriculum, windows: &Wind
     let mut wanted: Vec<(ExpectResult, bool)> = Vec::new();
     let mut next = 0;
     for (set, phase) in (0_u32..).zip(&manifest.phases) {
-        let Some(number) = curriculum.phases.iter().position(|p| p.name == phase.name).filter(|&number| number >= next) else {
+        let Some(number) = curriculum.phases.iter().position(|p| p.name == phase.name).filter(|&number| number >= next)
+        else {
             add(format!("phase `{}` is not in the curriculum, or not in this order", phase.name));
             return;
         };
@@ -72,13 +73,18 @@ pub(super) fn check(manifest: &Manifest, curriculum: &Curriculum, windows: &Wind
         }
     }
     if manifest.expect.len() != wanted.len() {
-        add(format!("{} `expect` lines, but the curriculum has {} for these phases", manifest.expect.len(), wanted.len()));
+        add(format!(
+            "{} `expect` lines, but the curriculum has {} for these phases",
+            manifest.expect.len(),
+            wanted.len()
+        ));
         return;
     }
     for (said, (found, known)) in manifest.expect.iter().zip(&wanted) {
         if (&said.phase, &said.text) != (&found.phase, &found.text) {
             add(format!("`expect` line `{}` of `{}` is not the curriculum's `{}`", said.text, said.phase, found.text));
-        } else if *known && ((said.value - found.value).abs() > 1e-12 * found.value.abs() || said.holds != found.holds) {
+        } else if *known && ((said.value - found.value).abs() > 1e-12 * found.value.abs() || said.holds != found.holds)
+        {
             let (a, b) = (said.value, found.value);
             add(format!("phase `{}`: `{}` is said to be {a}, but the windows give {b}", said.phase, said.text));
         } else if !said.holds {

@@ -26,7 +26,8 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Tokens of an epoch that are not in this dataset's windows.
     pub(super) fn left(&self, source: u32, epoch: u32) -> u64 {
-        let of_epoch = |row: &Row| row.phase.is_none() && row.epoch == Some(epoch) && LEFT.contains(&row.outcome.as_str());
+        let of_epoch =
+            |row: &Row| row.phase.is_none() && row.epoch == Some(epoch) && LEFT.contains(&row.outcome.as_str());
         self.rows.iter().filter(|(s, row)| *s == source && of_epoch(row)).filter_map(|(_, row)| row.tokens).sum()
     }
 
@@ -39,9 +40,7 @@ impl Ledger {
     fn whole(&self, source: u32, outcome: &str) -> (u64, u64) {
         let of = |row: &Row| row.phase.is_none() && row.epoch.is_none() && row.outcome == outcome;
         let rows = self.rows.iter().filter(|(s, row)| *s == source && of(row));
-        rows.fold((0, 0), |sum, (_, row)| {
-            (sum.0 + row.documents.unwrap_or(0), sum.1 + row.tokens.unwrap_or(0))
-        })
+        rows.fold((0, 0), |sum, (_, row)| (sum.0 + row.documents.unwrap_or(0), sum.1 + row.tokens.unwrap_or(0)))
     }
 }
 
@@ -79,7 +78,10 @@ pub(super) fn read(dir: &Path, manifest: &Manifest, findings: &Findings) -> Opti
         let (documents, tokens) = ledger.whole(index, "survived");
         if (documents, tokens) != (source.documents, source.tokens) {
             let (d, t) = (source.documents, source.tokens);
-            let message = format!("source `{}`: {documents} documents and {tokens} tokens survived, but the manifest says {d} and {t}", source.name);
+            let message = format!(
+                "source `{}`: {documents} documents and {tokens} tokens survived, but the manifest says {d} and {t}",
+                source.name
+            );
             findings.add(FILE, message);
         }
         let (documents, tokens) = ledger.whole(index, "held_out");
@@ -87,7 +89,10 @@ pub(super) fn read(dir: &Path, manifest: &Manifest, findings: &Findings) -> Opti
         let said = sets.fold((0, 0), |sum, set| (sum.0 + set.documents, sum.1 + set.tokens));
         if (documents, tokens) != said {
             let (d, t) = said;
-            let message = format!("source `{}`: {documents} documents and {tokens} tokens held out, but the manifest says {d} and {t}", source.name);
+            let message = format!(
+                "source `{}`: {documents} documents and {tokens} tokens held out, but the manifest says {d} and {t}",
+                source.name
+            );
             findings.add(FILE, message);
         }
     }
@@ -108,7 +113,10 @@ fn check_totals(manifest: &Manifest, rows: &[Row], findings: &Findings) {
         for (what, said, found) in [("documents", total.documents, found.0), ("tokens", total.tokens, found.1)] {
             if said.is_some_and(|said| said != found) {
                 let said = said.unwrap_or(0);
-                findings.add("manifest.json", format!("{said} {what} are `{}`, but the ledger says {found}", total.outcome));
+                findings.add(
+                    "manifest.json",
+                    format!("{said} {what} are `{}`, but the ledger says {found}", total.outcome),
+                );
             }
         }
     }
@@ -128,7 +136,8 @@ fn check_removed(dir: &Path, manifest: &Manifest, ledger: &Ledger, findings: &Fi
             let found = counts.remove(&(source.name.clone(), reason.to_owned())).unwrap_or(0);
             let said = ledger.whole(index, reason).0;
             if found != said {
-                let message = format!("source `{}`: {found} documents are `{reason}`, but the ledger says {said}", source.name);
+                let message =
+                    format!("source `{}`: {found} documents are `{reason}`, but the ledger says {said}", source.name);
                 findings.add(REMOVED, message);
             }
         }
@@ -162,7 +171,8 @@ pub(super) fn check_windows(manifest: &Manifest, ledger: &Ledger, totals: &Total
     let is_phase = |set: u32| usize::try_from(set).is_ok_and(|set| set < phases.len());
     let emitted = totals.emitted.iter().map(|(&(set, source, epoch), &tokens)| ((set, source, Some(epoch)), tokens));
     let padding = totals.padding.iter().map(|(&(set, source), &tokens)| ((set, source, None), tokens));
-    let mut found: BTreeMap<(u32, u32, Option<u32>), u64> = emitted.chain(padding).filter(|((set, ..), _)| is_phase(*set)).collect();
+    let mut found: BTreeMap<(u32, u32, Option<u32>), u64> =
+        emitted.chain(padding).filter(|((set, ..), _)| is_phase(*set)).collect();
     for key in said.keys() {
         found.entry(*key).or_default();
     }
@@ -173,7 +183,8 @@ pub(super) fn check_windows(manifest: &Manifest, ledger: &Ledger, totals: &Total
             let source = usize::try_from(source).ok().and_then(|source| manifest.sources.get(source));
             let source = source.map_or("", |source| source.name.as_str());
             let what = epoch.map_or("padding".to_owned(), |epoch| format!("epoch {epoch}"));
-            let message = format!("phase `{phase}`, source `{source}`, {what}: {said} tokens, but its windows hold {found}");
+            let message =
+                format!("phase `{phase}`, source `{source}`, {what}: {said} tokens, but its windows hold {found}");
             findings.add(FILE, message);
         }
     }

@@ -19,7 +19,9 @@ pub(super) fn check(manifest: &Manifest, findings: &Findings) {
     let tokenizer = &manifest.tokenizer;
     match manifest.recompute_digest() {
         Ok(digest) if to_hex(&digest) == manifest.dataset_digest => {}
-        Ok(digest) => add(format!("dataset_digest is {}, but its fields hash to {}", manifest.dataset_digest, to_hex(&digest))),
+        Ok(digest) => {
+            add(format!("dataset_digest is {}, but its fields hash to {}", manifest.dataset_digest, to_hex(&digest)))
+        }
         Err(error) => add(error.to_string()),
     }
     if manifest.token_dtype != TokenDtype::for_vocabulary(tokenizer.vocab_size) {
@@ -75,15 +77,12 @@ fn all_shards(manifest: &Manifest) -> impl Iterator<Item = &Shard> {
     phases.chain(manifest.validation.iter().flat_map(|set| &set.shards))
 }
 
-fn check_digest(
-    name: &str,
-    found: Result<[u8; 32], syllabus_reader::Error>,
-    said: &str,
-    findings: &Findings,
-) {
+fn check_digest(name: &str, found: Result<[u8; 32], syllabus_reader::Error>, said: &str, findings: &Findings) {
     match found {
         Ok(digest) if to_hex(&digest) == said => {}
-        Ok(digest) => findings.add(FILE, format!("the digest of `{name}` is {said}, but its fields hash to {}", to_hex(&digest))),
+        Ok(digest) => {
+            findings.add(FILE, format!("the digest of `{name}` is {said}, but its fields hash to {}", to_hex(&digest)))
+        }
         Err(error) => findings.add(FILE, error.to_string()),
     }
 }
@@ -109,7 +108,8 @@ fn check_set(manifest: &Manifest, name: &str, (s, w, windows): (u32, u32, u64), 
 /// read them.
 pub(super) fn check_strays(dir: &Path, manifest: &Manifest, findings: &Findings) -> Result<()> {
     let named: BTreeSet<&str> = all_shards(manifest).filter_map(|shard| shard.file.strip_suffix(".bin")).collect();
-    let mut folders: BTreeSet<&str> = named.iter().filter_map(|file| file.rsplit_once('/')).map(|(folder, _)| folder).collect();
+    let mut folders: BTreeSet<&str> =
+        named.iter().filter_map(|file| file.rsplit_once('/')).map(|(folder, _)| folder).collect();
     folders.extend(manifest.phases.iter().map(|phase| phase.name.as_str()));
     for folder in folders {
         // A folder that is not there is found with its shards.
@@ -123,7 +123,10 @@ pub(super) fn check_strays(dir: &Path, manifest: &Manifest, findings: &Findings)
             let Some(name) = name.to_str() else { continue };
             let Some((stem, "bin" | "idx" | "arrow")) = name.rsplit_once('.') else { continue };
             if !named.contains(format!("{folder}/{stem}").as_str()) {
-                findings.add(&format!("{folder}/{name}"), "the manifest does not name this file; a trainer may read it by mistake");
+                findings.add(
+                    &format!("{folder}/{name}"),
+                    "the manifest does not name this file; a trainer may read it by mistake",
+                );
             }
         }
     }
@@ -140,12 +143,16 @@ pub(super) fn check_windows(manifest: &Manifest, totals: &Totals, whole: bool, f
         add(format!("max_token_id is {}, but the largest id is {}", manifest.max_token_id, totals.max_token_id));
     }
     for (set, phase) in (0_u32..).zip(&manifest.phases) {
-        let said: BTreeMap<&str, u64> = phase.sources.iter().map(|source| (source.name.as_str(), source.windows)).collect();
+        let said: BTreeMap<&str, u64> =
+            phase.sources.iter().map(|source| (source.name.as_str(), source.windows)).collect();
         for (source, summary) in (0_u32..).zip(&manifest.sources) {
             let found = totals.windows.get(&(set, source)).copied().unwrap_or(0);
             let said = said.get(summary.name.as_str()).copied().unwrap_or(0);
             if found != said {
-                add(format!("phase `{}`: {said} windows of `{}`, but its shards have {found}", phase.name, summary.name));
+                add(format!(
+                    "phase `{}`: {said} windows of `{}`, but its shards have {found}",
+                    phase.name, summary.name
+                ));
             }
         }
     }

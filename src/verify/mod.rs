@@ -167,7 +167,9 @@ pub fn run_with(dir: &Path, options: &Options, progress: &(dyn Fn(Progress) + Sy
     let plan = curriculum.as_ref().and_then(|curriculum| match shares::plan(&manifest, curriculum) {
         Ok(plan) => Some(plan),
         Err(why) => {
-            report.not_checked.push(format!("shares: the curriculum cannot be planned on what the manifest says: {why}"));
+            report
+                .not_checked
+                .push(format!("shares: the curriculum cannot be planned on what the manifest says: {why}"));
             None
         }
     });
@@ -193,9 +195,9 @@ pub fn run_with(dir: &Path, options: &Options, progress: &(dyn Fn(Progress) + Sy
                     shares::check_borders(&dataset, plan, &findings, progress);
                 }
             }
-            _ => report.not_checked.push(
-                "whether documents are read whole and once, and shares: some shards cannot be read".to_owned(),
-            ),
+            _ => report
+                .not_checked
+                .push("whether documents are read whole and once, and shares: some shards cannot be read".to_owned()),
         }
     }
     report.findings = findings.into_sorted();
@@ -211,7 +213,8 @@ fn check_shards(
     findings: &Findings,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> (Totals, bool) {
-    let jobs: Vec<(&Set<'_>, &Shard)> = sets.iter().flat_map(|set| set.shards.iter().map(move |shard| (set, shard))).collect();
+    let jobs: Vec<(&Set<'_>, &Shard)> =
+        sets.iter().flat_map(|set| set.shards.iter().map(move |shard| (set, shard))).collect();
     let total = jobs.iter().fold(0_u64, |sum, (_, shard)| sum.saturating_add(shard.bytes));
     let done = AtomicU64::new(0);
     let sources = manifest.sources.iter().map(|source| source.name.clone()).collect::<Arc<[String]>>();

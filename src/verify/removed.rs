@@ -22,7 +22,8 @@ pub(crate) struct Row {
 
 /// Calls `each` with every row, batch by batch.
 pub(crate) fn for_each(path: &Path, mut each: impl FnMut(Row)) -> Result<()> {
-    let corrupt = |message: String| Error::Source { file: path.to_owned(), place: "removed documents".to_owned(), message };
+    let corrupt =
+        |message: String| Error::Source { file: path.to_owned(), place: "removed documents".to_owned(), message };
     let file = fs_err::File::open(path)?.into_parts().0;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)
         .and_then(ParquetRecordBatchReaderBuilder::build)
@@ -31,10 +32,12 @@ pub(crate) fn for_each(path: &Path, mut each: impl FnMut(Row)) -> Result<()> {
         let batch = batch.map_err(|error| corrupt(error.to_string()))?;
         let key = DataType::FixedSizeBinary(16);
         let keys = |name| column(&batch, name, &key).map(|column| column.as_fixed_size_binary()).map_err(corrupt);
-        let texts = |name| column(&batch, name, &DataType::Utf8).map(|column| column.as_string::<i32>()).map_err(corrupt);
+        let texts =
+            |name| column(&batch, name, &DataType::Utf8).map(|column| column.as_string::<i32>()).map_err(corrupt);
         let (document, kept) = (keys("document")?, keys("kept")?);
         let (source, reason, detail) = (texts("source")?, texts("reason")?, texts("detail")?);
-        let similarity = column(&batch, "similarity", &DataType::Float64).map_err(corrupt)?.as_primitive::<Float64Type>();
+        let similarity =
+            column(&batch, "similarity", &DataType::Float64).map_err(corrupt)?.as_primitive::<Float64Type>();
         for i in 0..batch.num_rows() {
             each(Row {
                 document: key_at(document, i).ok_or_else(|| corrupt(format!("row {i} names no document")))?,

@@ -165,7 +165,8 @@ impl Job<'_> {
             }
         };
         // The header says N; the size must be 34 + 12 N + 8 (N + 1).
-        let sequences = header.get(18..26).and_then(|bytes| bytes.first_chunk::<8>()).map(|bytes| u64::from_le_bytes(*bytes));
+        let sequences =
+            header.get(18..26).and_then(|bytes| bytes.first_chunk::<8>()).map(|bytes| u64::from_le_bytes(*bytes));
         let size = sequences.and_then(|n| n.checked_mul(20)).and_then(|n| n.checked_add(42));
         if !header.starts_with(b"MMIDIDX\0\0") || size != Some(length) {
             self.add("idx", "not a Megatron index of the size that it says");
@@ -196,7 +197,10 @@ impl Job<'_> {
             }
         };
         if idx.dtype() != self.manifest.token_dtype {
-            self.add("idx", format!("its dtype is {}, but the manifest says {}", idx.dtype(), self.manifest.token_dtype));
+            self.add(
+                "idx",
+                format!("its dtype is {}, but the manifest says {}", idx.dtype(), self.manifest.token_dtype),
+            );
         }
         if !idx.documents().eq(0..=i64::try_from(idx.len()).unwrap_or(i64::MAX)) {
             self.add("idx", "its document indices are not 0, 1, ... N");
@@ -294,7 +298,10 @@ impl Job<'_> {
             for fragment in row.fragments.filter(|fragment| fragment.offset == 0) {
                 let first = usize::try_from(fragment.start).ok().and_then(|start| ids.get(start));
                 if first != Some(&bos) {
-                    self.add("bin", format!("window {i}: the document at token {} does not begin with BOS", fragment.start));
+                    self.add(
+                        "bin",
+                        format!("window {i}: the document at token {} does not begin with BOS", fragment.start),
+                    );
                 }
             }
         }
@@ -346,8 +353,12 @@ impl<'a> Sequences<'a> {
             let wanted = i32::try_from(length).ok().map(|length| (length, self.offset));
             if found != wanted || found.is_none() {
                 self.broken = true;
-                let told = found.map_or("is missing".to_owned(), |(length, offset)| format!("is {length} tokens at byte {offset}"));
-                add(format!("sequence {} {told}, but the .arrow has {length} tokens at byte {}", self.next, self.offset));
+                let told = found
+                    .map_or("is missing".to_owned(), |(length, offset)| format!("is {length} tokens at byte {offset}"));
+                add(format!(
+                    "sequence {} {told}, but the .arrow has {length} tokens at byte {}",
+                    self.next, self.offset
+                ));
                 return;
             }
             self.next += 1;

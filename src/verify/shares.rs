@@ -18,7 +18,8 @@ const BLOCK: u64 = 256;
 
 /// The plan on the sizes that the manifest says; `Err` says why there is none.
 pub(super) fn plan(manifest: &Manifest, curriculum: &Curriculum) -> Result<Plan, String> {
-    let scale: BigRational = manifest.scale.parse().map_err(|_| format!("scale `{}` is not a fraction", manifest.scale))?;
+    let scale: BigRational =
+        manifest.scale.parse().map_err(|_| format!("scale `{}` is not a fraction", manifest.scale))?;
     let sizes: Vec<SourceSize> =
         manifest.sources.iter().map(|source| SourceSize::counted(source.tokens, source.documents)).collect();
     plan::draft(curriculum, &sizes, &scale, manifest.token_dtype.width()).map_err(|error| error.to_string())
@@ -36,7 +37,10 @@ pub(super) fn check_counts(manifest: &Manifest, plan: &Plan, findings: &Findings
             let found = phase.sources.iter().find(|s| s.name == source.name).map_or(0, |s| s.windows);
             if found != asked {
                 let (name, source) = (&phase.name, &source.name);
-                findings.add(FILE, format!("phase `{name}`: {found} windows of `{source}`, but its share comes to {asked}"));
+                findings.add(
+                    FILE,
+                    format!("phase `{name}`: {found} windows of `{source}`, but its share comes to {asked}"),
+                );
             }
         }
     }
@@ -71,8 +75,10 @@ fn walk(set: &WindowSet, shares: &[Ramp], plan: &Plan) -> Result<(), (String, St
         for ((source, quota), &count) in plan.sources.iter().zip(&quotas).zip(&counts) {
             if !quota.holds(n, count) {
                 let (source, share) = (&source.name, quota.at(n).to_f64().unwrap_or(f64::NAN));
-                let message =
-                    format!("phase `{}`: after {n} windows source `{source}` has {count}, but its share is {share:.3}", set.name());
+                let message = format!(
+                    "phase `{}`: after {n} windows source `{source}` has {count}, but its share is {share:.3}",
+                    set.name()
+                );
                 return Err(named(message));
             }
         }
@@ -120,7 +126,12 @@ mod tests {
     fn quotas_are_exact_at_their_border() {
         let ratio = |n: i64, d: i64| BigRational::new(n.into(), d.into());
         let constant = Quota::new(&Ramp { from: ratio(1, 3), to: ratio(1, 3) }, 1_000);
-        assert!(constant.holds(300, 100) && constant.holds(301, 101) && !constant.holds(300, 101) && !constant.holds(300, 99));
+        assert!(
+            constant.holds(300, 100)
+                && constant.holds(301, 101)
+                && !constant.holds(300, 101)
+                && !constant.holds(300, 99)
+        );
         // A ramp from nothing to all: half of all at its end, an eighth half way.
         let ramp = Quota::new(&Ramp { from: ratio(0, 1), to: ratio(1, 1) }, 1_000);
         assert_eq!((ramp.at(1_000), ramp.at(500)), (ratio(500, 1), ratio(125, 1)));

@@ -123,7 +123,14 @@ fn a_flipped_bit_is_found() {
 
 #[test]
 fn missing_cut_and_stray_files_are_named() {
-    let files = ["early/00000.bin", "late/00001.arrow", "late/00000.idx", "validation/web/00000.bin", "ledger.parquet", "removed.parquet"];
+    let files = [
+        "early/00000.bin",
+        "late/00001.arrow",
+        "late/00000.idx",
+        "validation/web/00000.bin",
+        "ledger.parquet",
+        "removed.parquet",
+    ];
     for name in files {
         for quick in [false, true] {
             let dir = tempfile::tempdir().unwrap();
@@ -159,7 +166,8 @@ fn a_token_read_twice_is_found() {
 fn a_token_missing_in_a_finished_epoch_is_found() {
     // Code's epoch 0 is finished: a window of it is replaced by one of a document that nobody knows.
     let report = bent(|small| {
-        let of_code = |window: &&mut fixture::Window| window.source == 1 && window.fragments.iter().all(|f| f.epoch == 0);
+        let of_code =
+            |window: &&mut fixture::Window| window.source == 1 && window.fragments.iter().all(|f| f.epoch == 0);
         let window = small.sets[0].iter_mut().find(of_code).unwrap();
         for fragment in &mut window.fragments {
             fragment.document = (u128::from(fragment.document) ^ 1).into();
@@ -172,7 +180,9 @@ fn a_token_missing_in_a_finished_epoch_is_found() {
 
 #[test]
 fn a_document_without_its_bos_or_eos_is_found() {
-    let whole = |fragment: &&syllabus_reader::format::Fragment| fragment.offset == 0 && fragment.start + fragment.length < fixture::W;
+    let whole = |fragment: &&syllabus_reader::format::Fragment| {
+        fragment.offset == 0 && fragment.start + fragment.length < fixture::W
+    };
     let place = |small: &Small| {
         let all = small.sets[0].iter().enumerate();
         let mut hits = all.filter_map(|(i, window)| Some((i, *window.fragments.iter().find(whole)?)));
@@ -245,7 +255,9 @@ fn counts_that_differ_from_the_windows_are_found() {
     found("removed.parquet", "documents are `exact`, but the ledger says", |small| {
         small.removed.pop();
     });
-    found("removed.parquet", "no such source or reason", |small| small.removed.push((7, "web".to_owned(), "lost".to_owned())));
+    found("removed.parquet", "no such source or reason", |small| {
+        small.removed.push((7, "web".to_owned(), "lost".to_owned()))
+    });
 }
 
 #[test]
@@ -260,7 +272,11 @@ fn every_figure_of_the_ledger_is_held_to() {
                 *documents += 1;
             }
         });
-        assert!(report.findings.iter().any(|finding| finding.file == "ledger.parquet"), "row {i}: {:?}", report.findings);
+        assert!(
+            report.findings.iter().any(|finding| finding.file == "ledger.parquet"),
+            "row {i}: {:?}",
+            report.findings
+        );
     }
     // Documents moved between emitted and unused keep the equations, but not the windows.
     found("ledger.parquet", "documents emitted, but", |small| {

@@ -51,11 +51,16 @@ impl FileSample {
     }
 }
 
-/// Looks at some `max_bytes` of a file: of a table at up to four places, of a stream at its start.
+/// Looks at some `max_bytes` of a file: of a table at up to four places, of a stream at its start. Hands each text to `each`.
 ///
 /// # Errors
 /// As for [`units`] and reading; rows that cannot be read are counted, not errors.
-pub fn estimate(file: &SourceFile, spec: &Arc<ReadSpec>, max_bytes: u64) -> Result<FileSample> {
+pub fn estimate(
+    file: &SourceFile,
+    spec: &Arc<ReadSpec>,
+    max_bytes: u64,
+    each: &mut dyn FnMut(&str) -> Result<()>,
+) -> Result<FileSample> {
     let all = units(file, spec)?;
     let places = spread(&all);
     let file_rows = all.iter().map(|unit| unit.rows).sum::<Option<u64>>();
@@ -90,6 +95,7 @@ pub fn estimate(file: &SourceFile, spec: &Arc<ReadSpec>, max_bytes: u64) -> Resu
                     Row::Text(text) => {
                         sample.texts += 1;
                         sample.text_bytes += u64::try_from(text.len()).unwrap_or(0);
+                        each(&text)?;
                     }
                 }
                 Ok(())

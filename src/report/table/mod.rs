@@ -211,10 +211,7 @@ fn phase_report(manifest: &Manifest, phase: &PhaseSummary, planned: Option<&Plan
 }
 
 /// Sums by outcome; a filter's rule stays in the name, beside the sum of all rules under `filtered`.
-fn totals<'a>(
-    rows: impl Iterator<Item = &'a &'a Row>,
-    of: impl Fn(&Row) -> Option<u64>,
-) -> BTreeMap<String, u64> {
+fn totals<'a>(rows: impl Iterator<Item = &'a &'a Row>, of: impl Fn(&Row) -> Option<u64>) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for row in rows {
         let Some(number) = of(row) else { continue };

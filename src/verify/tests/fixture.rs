@@ -5,8 +5,8 @@ use std::path::Path;
 
 use syllabus_reader::format::digest::to_hex;
 use syllabus_reader::format::manifest::{
-    ExpectResult, FORMAT_VERSION, LedgerTotals, Manifest, OutcomeTotal, PhaseSource, PhaseSummary, Shard, SourceSummary,
-    TokenizerContract, ValidationSummary,
+    ExpectResult, FORMAT_VERSION, LedgerTotals, Manifest, OutcomeTotal, PhaseSource, PhaseSummary, Shard,
+    SourceSummary, TokenizerContract, ValidationSummary,
 };
 use syllabus_reader::format::windows::WindowsWriter;
 use syllabus_reader::format::{DocumentKey, Fragment, TokenDtype, beside, idx, tokens};
@@ -183,9 +183,7 @@ fn manifest(lists: &[Vec<Document>; 2], held_out: &[Document], sets: &[Vec<Windo
         window_tokens: W,
         windows: sets[i].len() as u64,
         tokens: sets[i].len() as u64 * u64::from(S),
-        sources: (0..2)
-            .map(|s| PhaseSource { name: SOURCES[s].to_owned(), windows: WINDOWS[i][s] as u64 })
-            .collect(),
+        sources: (0..2).map(|s| PhaseSource { name: SOURCES[s].to_owned(), windows: WINDOWS[i][s] as u64 }).collect(),
         shards: Vec::new(),
     };
     let source = |i: usize, group: Option<&str>| SourceSummary {
@@ -298,7 +296,8 @@ pub fn totals(rows: &[Row]) -> LedgerTotals {
         sum.0 = row.documents.map(|n| n + sum.0.unwrap_or(0)).or(sum.0);
         sum.1 = row.tokens.map(|n| n + sum.1.unwrap_or(0)).or(sum.1);
     }
-    let total = |(outcome, (documents, tokens)): (&str, _)| OutcomeTotal { outcome: outcome.to_owned(), documents, tokens };
+    let total =
+        |(outcome, (documents, tokens)): (&str, _)| OutcomeTotal { outcome: outcome.to_owned(), documents, tokens };
     LedgerTotals { outcomes: sums.into_iter().map(total).collect() }
 }
 
