@@ -114,5 +114,5 @@ fn a_bad_row_is_counted_where_the_curriculum_says_so() {
     let bad = ledger.iter().find(|row| rows::text(row, "outcome") == Some("bad")).expect("the ledger counts bad rows");
     assert_eq!(rows::number(bad, "documents"), Some(2));
     place.write("curriculum.yaml", harness::small("data/*", ", on_bad_row: {count: 1}", "5k"));
-    place.compile("limited", &[]).expect(1).says("some.jsonl");
+    place.compile("limited", &[]).expect(1).says("on_bad_row");
 }
