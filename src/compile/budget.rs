@@ -11,37 +11,57 @@ pub struct Budget {
     pub batch_bytes: usize,
     /// Bytes of tokenized documents that one worker gathers.
     pub segment_bytes: usize,
+    /// Bytes of text of the longest document that can be taken in.
+    pub document_bytes: u64,
+    /// Bytes of the largest page of a table file that can be taken in.
+    pub page_bytes: u64,
+    /// Bytes for what comes after ingest, when encoders and batches are gone.
+    pub free_bytes: u64,
 }
 
 /// What a batch may take beyond its own size: decoding holds pages, columns and line buffers at once.
 const BATCH_FACTOR: u64 = 8;
-/// Everything that is small: journals, tables, stacks.
-const FIXED: u64 = 24 << 20;
+/// The same for one long document: its line, its text, what the encoder makes of it, its ids, its tokens.
+const DOCUMENT_FACTOR: u64 = 8;
+/// Everything that is small: journals, tables, stacks, blocks of windows on their way to disk.
+const FIXED: u64 = 32 << 20;
+const LEAST_BATCH: u64 = 64 << 10;
 const LEAST_SEGMENT: u64 = 4 << 20;
 const MOST_SEGMENT: u64 = 512 << 20;
+/// Left at least for long documents and large pages, one at a time.
+const LEAST_LARGE: u64 = 16 << 20;
+const MOST_PAGE: u64 = 512 << 20;
 
-/// Divides what the tokenizer (already loaded: `resident` bytes) leaves.
-pub fn split(options: &Options, resident: u64) -> Result<Budget> {
-    let threads = options.threads as u64;
-    let left = options.memory.saturating_sub(resident + FIXED) / threads.max(1);
-    // A batch is a small part of a worker's share; the rest gathers documents, with room for what an encoder caches.
-    let batch = (left / (4 * BATCH_FACTOR)).clamp(64 << 10, 1 << 20);
-    let segment = (left.saturating_sub(batch * BATCH_FACTOR) / 2).min(MOST_SEGMENT);
-    if segment < LEAST_SEGMENT {
-        let floor = resident + FIXED + threads * (2 * LEAST_SEGMENT + BATCH_FACTOR * (64 << 10));
+/// Divides what the tokenizer leaves: `resident` bytes are taken, and each worker's encoder takes up to `encoder` more.
+pub fn split(options: &Options, resident: u64, encoder: u64) -> Result<Budget> {
+    let threads = (options.threads as u64).max(1);
+    let taken = resident + FIXED + threads * encoder;
+    let least = threads * (LEAST_SEGMENT + BATCH_FACTOR * LEAST_BATCH) + LEAST_LARGE;
+    let Some(left) = options.memory.checked_sub(taken).filter(|left| *left >= least) else {
         return Err(Error::Curriculum {
             rendered: String::new(),
             summary: format!(
-                "--memory {} is below the floor of {} (tokenizer {}, {} threads); give more, or fewer --threads",
+                "--memory {} is below the floor of {} (tokenizer {}, {} for each of {threads} threads); give more, or fewer --threads",
                 number::bytes(options.memory.into()),
-                number::bytes(floor.into()),
+                number::bytes((taken + least).into()),
                 number::bytes(resident.into()),
-                threads
+                number::bytes((encoder + LEAST_SEGMENT).into()),
             ),
         });
-    }
+    };
+    let batch = (left / (threads * 4 * BATCH_FACTOR)).clamp(LEAST_BATCH, 1 << 20);
+    let rest = left - threads * batch * BATCH_FACTOR;
+    let segments = (rest / 2).min(threads * MOST_SEGMENT).max(threads * LEAST_SEGMENT);
+    let large = rest - segments;
     let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    Ok(Budget { batch_bytes: size(batch), segment_bytes: size(segment) })
+    let segment = options.segment_bytes.map_or(segments / threads, |asked| asked.clamp(1, segments / threads));
+    Ok(Budget {
+        batch_bytes: size(batch),
+        segment_bytes: size(segment),
+        document_bytes: large / DOCUMENT_FACTOR,
+        page_bytes: (large / 2).min(MOST_PAGE),
+        free_bytes: left,
+    })
 }
 
 /// Resident memory of this process in bytes, where the system tells (Linux); else a cautious guess.
@@ -67,11 +87,19 @@ mod tests {
             memory,
             threads,
             work: None,
+            segment_bytes: None,
         };
-        let small = split(&options(256 << 20, 2), 100 << 20).unwrap();
-        let large = split(&options(4 << 30, 2), 100 << 20).unwrap();
+        let (resident, encoder) = (100 << 20, 10 << 20);
+        let small = split(&options(256 << 20, 2), resident, encoder).unwrap();
+        let large = split(&options(4 << 30, 2), resident, encoder).unwrap();
         assert!(small.segment_bytes < large.segment_bytes && small.batch_bytes <= large.batch_bytes);
-        let error = split(&options(130 << 20, 2), 120 << 20).unwrap_err();
+        for (memory, threads) in [(256 << 20, 2), (300 << 20, 7), (4 << 30, 2), (64 << 30, 16)] {
+            let b = split(&options(memory, threads as usize), resident, encoder).unwrap();
+            let workers = threads * (b.segment_bytes as u64 + BATCH_FACTOR * b.batch_bytes as u64 + encoder);
+            let large = b.document_bytes * DOCUMENT_FACTOR;
+            assert!(resident + FIXED + workers + large <= memory, "{b:?} in {memory}");
+        }
+        let error = split(&options(160 << 20, 2), resident, encoder).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("below the floor"), "{error}");
     }

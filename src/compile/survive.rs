@@ -66,7 +66,7 @@ impl Started {
             }
         };
         let contract = tokenizer.contract.clone();
-        let memory = budget::split(options, budget::resident())?;
+        let memory = budget::split(options, budget::resident(), tokenizer.tokenizer.encoder_bytes())?;
         progress.end();
         let identity = identity::identity(resolved, &contract, benchmarks.as_deref(), options.thin.as_ref())?;
         let work = options.work.clone().unwrap_or_else(|| super::work_folder(&options.out));
@@ -92,8 +92,9 @@ pub fn survive(
     let tokenizer = &*started.tokenizer.tokenizer;
     let ingest_options = ingest::Options {
         threads: options.threads,
-        limits: Limits { batch_bytes: memory.batch_bytes, ..Limits::default() },
+        limits: Limits { batch_bytes: memory.batch_bytes, max_page_bytes: memory.page_bytes, ..Limits::default() },
         segment_bytes: memory.segment_bytes,
+        document_bytes: memory.document_bytes,
         benchmarks: started.benchmarks.clone(),
         shingle: curriculum.dedup.near.as_ref().map(|near| near.shingle),
         thin: options.thin.clone(),
@@ -134,9 +135,16 @@ pub fn survive(
     }
     if let Some(asked) = &curriculum.dedup.near {
         watch.check()?;
-        let free = (memory.segment_bytes * options.threads) as u64;
-        let (removed, warnings) =
-            near::remove(curriculum, asked, &stores, tokenizer, contract, &scratch, free, options.threads)?;
+        let (removed, warnings) = near::remove(
+            curriculum,
+            asked,
+            &stores,
+            tokenizer,
+            contract,
+            &scratch,
+            memory.free_bytes,
+            options.threads,
+        )?;
         others.extend(removed);
         warnings.iter().for_each(|warning| progress.warn(warning));
     }

@@ -39,6 +39,8 @@ pub struct Options {
     pub limits: Limits,
     /// Bytes of tokenized documents that one worker gathers before it writes a segment.
     pub segment_bytes: usize,
+    /// Bytes of text of the longest document that memory allows.
+    pub document_bytes: u64,
     /// Benchmark items that no document may hold.
     pub benchmarks: Option<Arc<Benchmarks>>,
     /// Words of a shingle, where near duplicates are sought: documents are then signed.
@@ -107,8 +109,19 @@ pub fn ingest(
     }
     let total = slots.len() as u64;
     let presence = specs.iter().map(|_| Mutex::default()).collect();
-    let shared =
-        Shared { resolved, contract, store, options, watch, specs, covered, slots, next: AtomicU64::new(0), presence };
+    let shared = Shared {
+        resolved,
+        contract,
+        store,
+        options,
+        watch,
+        specs,
+        covered,
+        slots,
+        next: AtomicU64::new(0),
+        presence,
+        long_document: Mutex::new(()),
+    };
     let errors = Mutex::new(Vec::new());
     let running = AtomicU64::new(options.threads as u64);
     std::thread::scope(|scope| {
@@ -185,6 +198,8 @@ struct Shared<'a> {
     next: AtomicU64,
     /// For each source, which of its condition's columns any row had; nothing for a source that was not opened.
     presence: Vec<Mutex<Option<Presence>>>,
+    /// Held while a long document is tokenized: memory has room for one at a time.
+    long_document: Mutex<()>,
 }
 
 impl Shared<'_> {

@@ -1,7 +1,7 @@
 //! One worker: draws batches, judges rows, gathers documents, commits segments with the rows they cover.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use super::contaminate::{Benchmarks, Leak, Scratch};
 use super::decode::{Batch, Row};
@@ -10,6 +10,7 @@ use super::{Shared, Slot, State};
 use crate::curriculum::checked::OnBadRow;
 use crate::dedup::near::Signer;
 use crate::error::{Error, Result};
+use crate::plan::number;
 use crate::store::Gathered;
 use crate::store::journal::{Extent, Leaked};
 use crate::store::segment::Builder;
@@ -155,6 +156,19 @@ impl<'a> Worker<'a> {
                     self.gathered.leaks.push(leaked(key, leak));
                     return Ok(());
                 }
+                let shared = self.shared;
+                let most = shared.options.document_bytes;
+                if bytes > most {
+                    return Err(Error::Failed(format!(
+                        "a document of {} is longer than the {} that memory allows; give more --memory or fewer --threads, or \
+                         set `max_document_bytes` of source `{}`",
+                        number::bytes(bytes.into()),
+                        number::bytes(most.into()),
+                        source.name
+                    )));
+                }
+                let alone = bytes > most / (4 * shared.options.threads as u64);
+                let _alone = alone.then(|| shared.long_document.lock().unwrap_or_else(PoisonError::into_inner));
                 self.ids.clear();
                 let contract = self.shared.contract;
                 self.ids.extend(contract.bos_id);

@@ -24,6 +24,10 @@ impl Tokenizer for Letters {
     fn backend(&self) -> &str {
         "letters"
     }
+
+    fn encoder_bytes(&self) -> u64 {
+        0
+    }
 }
 
 fn small() -> (tempfile::TempDir, Small, Dataset) {

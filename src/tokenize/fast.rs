@@ -64,6 +64,11 @@ impl Tokenizer for Fast {
     fn backend(&self) -> &str {
         BACKEND
     }
+
+    fn encoder_bytes(&self) -> u64 {
+        // Its caches of a thread: 2^21 words of 32 bytes, doubled while they grow, and 32 MiB of long ones.
+        120 << 20
+    }
 }
 
 /// The library keeps its caches by thread; there is nothing of a worker's own.

@@ -29,6 +29,9 @@ pub trait Tokenizer: Send + Sync {
 
     /// Name of the backend and its version, for the manifest: `fastokens 0.3.5`.
     fn backend(&self) -> &str;
+
+    /// Bytes that one worker's encoder holds at most, long documents aside.
+    fn encoder_bytes(&self) -> u64;
 }
 
 /// One worker's encoder.

@@ -95,6 +95,11 @@ impl Tokenizer for Reference {
     fn backend(&self) -> &str {
         BACKEND
     }
+
+    fn encoder_bytes(&self) -> u64 {
+        // Its cache of words is shared and small; the rest are the copies that normalizing and aligning make.
+        48 << 20
+    }
 }
 
 /// The library keeps its caches by thread; there is nothing of a worker's own.

@@ -75,6 +75,11 @@ impl Tokenizer for SentencePiece {
     fn backend(&self) -> &str {
         BACKEND
     }
+
+    fn encoder_bytes(&self) -> u64 {
+        // Pools and tables of a worker, all bounded.
+        12 << 20
+    }
 }
 
 /// A number known to be small, as an index.
