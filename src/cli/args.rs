@@ -97,6 +97,9 @@ pub struct Compile {
     /// How progress is shown on stderr
     #[arg(long, value_enum, default_value = "auto")]
     pub progress: ProgressMode,
+    /// Bytes of documents in a segment [default: what memory allows]
+    #[arg(long, value_name = "SIZE", value_parser = values::size, hide = true)]
+    pub segment_bytes: Option<u64>,
 }
 
 #[derive(Debug, clap::Args)]

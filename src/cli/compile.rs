@@ -24,6 +24,7 @@ pub fn run(args: &Compile) -> Result<()> {
         memory: args.memory,
         threads: args.threads.unwrap_or_else(values::all_cores),
         work: args.work.clone(),
+        segment_bytes: args.segment_bytes,
     };
     let progress = progress::show(args.progress);
     let watch = Arc::new(Watch::default());

@@ -26,6 +26,7 @@ pub fn run(args: &Dedup) -> Result<()> {
         memory: args.memory,
         threads: args.threads.unwrap_or_else(values::all_cores),
         work: Some(args.work.clone()),
+        segment_bytes: None,
     };
     let progress = progress::show(args.progress);
     let started = Started::new(&resolved, &options, &*progress)?;

@@ -41,6 +41,7 @@ pub fn split(options: &Options, resident: u64) -> Result<Budget> {
         });
     }
     let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let segment = options.segment_bytes.map_or(segment, |asked| asked.clamp(1, segment));
     Ok(Budget { batch_bytes: size(batch), segment_bytes: size(segment) })
 }
 
@@ -67,6 +68,7 @@ mod tests {
             memory,
             threads,
             work: None,
+            segment_bytes: None,
         };
         let small = split(&options(256 << 20, 2), 100 << 20).unwrap();
         let large = split(&options(4 << 30, 2), 100 << 20).unwrap();

@@ -50,6 +50,8 @@ pub struct Options {
     pub threads: usize,
     /// The work folder; `OUT/.work` when not given.
     pub work: Option<PathBuf>,
+    /// Bytes of documents in a segment; what memory allows when not given. Nothing may depend on it: for tests.
+    pub segment_bytes: Option<u64>,
 }
 
 /// What a compile did.
