@@ -1,7 +1,8 @@
 //! Syllabus compiles a training curriculum into token shards.
 //!
 //! One folder a stage, in the order of the data: [`curriculum`] → [`plan`] → [`ingest`] (with [`tokenize`]) → [`dedup`] →
-//! [`store`] → [`mix`] → [`emit`] → [`ledger`] → [`report`]; [`verify`] proves what came out, and [`cli`] is the command line.
+//! [`store`] → [`mix`] → [`emit`] → [`ledger`] → [`report`]; [`verify`] proves what came out, [`inspect`] shows it,
+//! and [`cli`] is the command line.
 
 pub mod cli;
 pub mod compile;

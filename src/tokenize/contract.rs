@@ -100,7 +100,7 @@ pub fn load(path: &Path, spec: &TokenizerSpec) -> Result<Loaded> {
             "the vocabulary of {vocab_size} would fit 16 bits, but Megatron-LM guesses the width of tokens from its size and takes 32 bits from 65,500 on; tokens are written as u32"
         ));
     }
-    if let Some(warning) = unspeakable(&parts.added_tokens, &spec.special, &reference)? {
+    if let Some(warning) = unspeakable(&parts.added_tokens, model.unk_token.as_deref(), &spec.special, &reference)? {
         warnings.push(warning);
     }
     let contract = Contract {
@@ -286,12 +286,19 @@ fn bos(names: &Names<'_>, spec: &TokenizerSpec) -> Result<Option<u32>> {
 }
 
 /// A warning that names the special strings which, written in a document, become their control ids all the same, since
-/// the model itself has them as pieces.
-fn unspeakable(added: &[AddedToken], listed: &[String], reference: &Reference) -> Result<Option<String>> {
+/// the model itself has them as pieces. (The unknown token is no control id: it stands for whatever has no piece.)
+fn unspeakable(
+    added: &[AddedToken],
+    unknown: Option<&str>,
+    listed: &[String],
+    reference: &Reference,
+) -> Result<Option<String>> {
     let mut names = Vec::new();
     let mut encoder = reference.encoder();
     let mut ids = Vec::new();
-    for token in added.iter().filter(|token| token.special && !listed.contains(&token.content)) {
+    let control =
+        |token: &&AddedToken| token.special && unknown != Some(&token.content) && !listed.contains(&token.content);
+    for token in added.iter().filter(control) {
         ids.clear();
         encoder.encode(&token.content, &mut ids)?;
         if ids.contains(&token.id) {

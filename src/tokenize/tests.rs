@@ -68,8 +68,8 @@ pub fn documents(folder: &Path, every: usize, bytes: usize) -> Vec<(String, Stri
 #[test]
 fn ids_are_the_references_on_probes_and_on_real_documents() {
     let Some(folder) = realdata() else { return };
-    let samples = documents(&folder, 400, 16 << 10);
-    assert!(samples.len() > 100, "{} documents", samples.len());
+    let samples = documents(&folder, 600, 8 << 10);
+    assert!(samples.len() > 90, "{} documents", samples.len());
     for (name, size, eos) in ALL {
         // Loading compares the probe texts.
         let mut loaded = load(&tokenizer(&folder, name), &spec(Bos::None, Some(eos), &[])).unwrap();
@@ -104,7 +104,7 @@ fn check_decoding(name: &str, loaded: &Loaded, samples: &[(String, String)]) {
         assert_eq!(loaded.tokenizer.decode(&ids).unwrap(), *text, "{name}");
         checked += 1;
     }
-    assert!(checked > 50 || name == "t5-small-unigram", "{name}: {checked}");
+    assert!(checked > 40 || name == "t5-small-unigram", "{name}: {checked}");
 }
 
 #[test]
@@ -182,4 +182,90 @@ fn the_versions_named_in_manifests_are_those_locked() {
         let (name, version) = backend.split_once(' ').unwrap();
         assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")), "{backend}");
     }
+}
+
+/// A small SentencePiece-like tokenizer in a folder of its own, changed as a test wants.
+fn small(change: &dyn Fn(&mut serde_json::Value)) -> (tempfile::TempDir, PathBuf) {
+    let mut json = serde_json::json!({
+        "version": "1.0", "truncation": {"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0},
+        "padding": null,
+        "added_tokens": [
+            {"id": 0, "content": "<unk>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},
+            {"id": 5, "content": "</s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
+        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}, "pre_tokenizer": null,
+        "post_processor": null,
+        "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+            {"type": "ByteFallback"}, {"type": "Fuse"}]},
+        "model": {"type": "BPE", "dropout": null, "unk_token": "<unk>", "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": false,
+            "vocab": {"<unk>": 0, "a": 1, "b": 2, "▁": 3, "ab": 4}, "merges": ["a b"]}
+    });
+    change(&mut json);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.json");
+    fs_err::write(&path, json.to_string()).unwrap();
+    (folder, path)
+}
+
+#[test]
+fn truncation_in_the_file_has_no_effect() {
+    let (_folder, path) = small(&|_| {});
+    for backend in [Backend::Fast, Backend::Reference] {
+        let loaded = load(&path, &TokenizerSpec { backend, ..spec(Bos::Unsaid, Some("</s>"), &[]) }).unwrap();
+        let mut ids = Vec::new();
+        loaded.tokenizer.encoder().encode("ab ab bab", &mut ids).unwrap();
+        assert_eq!(ids, [4, 3, 4, 3, 2, 4], "{backend:?}");
+        assert_eq!(loaded.tokenizer.decode(&ids).unwrap(), "ab ab bab");
+        assert_eq!((loaded.contract.eos_id, loaded.contract.vocab_size), (Some(5), 6));
+        assert_eq!(loaded.warnings, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_used_says_why() {
+    let error = |change: &dyn Fn(&mut serde_json::Value), eos: &str| {
+        let (_folder, path) = small(change);
+        load(&path, &spec(Bos::None, Some(eos), &[])).unwrap_err().to_string()
+    };
+    let hole = error(&|json| json["added_tokens"][1]["id"] = 9.into(), "</s>");
+    assert!(hole.contains("\"</s>\" has id 9 in the file") && hole.contains("gives it 5"), "{hole}");
+    let dropout = error(&|json| json["model"]["dropout"] = 0.1.into(), "</s>");
+    assert!(dropout.contains("dropout"), "{dropout}");
+    let shared = error(&|json| json["model"]["vocab"]["▁"] = 1.into(), "a");
+    assert!(shared.contains("whose id 1") && shared.contains("has too"), "{shared}");
+    let far = error(&|json| json["model"]["vocab"]["b"] = 4_000_000_000_u32.into(), "</s>");
+    assert!(far.contains("largest id"), "{far}");
+    let version = error(&|json| json["version"] = "2.0".into(), "</s>");
+    assert!(version.contains("2.0"), "{version}");
+    let (_folder, path) = small(&|_| {});
+    fs_err::write(&path, b"not JSON").unwrap();
+    let error = load(&path, &spec(Bos::None, None, &[])).unwrap_err().to_string();
+    assert!(error.contains("not a tokenizer.json") && error.contains("tokenizer.json: "), "{error}");
+    fs_err::write(&path, b"\xff\xfe").unwrap();
+    let error = load(&path, &spec(Bos::None, None, &[])).unwrap_err().to_string();
+    assert!(error.contains("not UTF-8 at byte 0"), "{error}");
+    assert!(
+        load(Path::new("no/such/tokenizer.json"), &spec(Bos::None, None, &[]))
+            .unwrap_err()
+            .to_string()
+            .contains("no/such")
+    );
+}
+
+#[test]
+fn a_vocabulary_between_the_two_widths_is_warned_of() {
+    let sized = |size: u32| {
+        let (_folder, path) = small(&|json| {
+            for id in 5..size {
+                json["model"]["vocab"][format!("piece{id}")] = id.into();
+            }
+            json["added_tokens"].as_array_mut().unwrap().pop();
+        });
+        load(&path, &spec(Bos::None, None, &[])).unwrap()
+    };
+    let (below, within, beyond) = (sized(65_499), sized(65_500), sized(65_537));
+    assert_eq!((below.contract.dtype, below.warnings.len()), (TokenDtype::U16, 0));
+    assert_eq!((within.contract.dtype, within.warnings.len()), (TokenDtype::U32, 1));
+    assert!(within.warnings[0].contains("Megatron"), "{:?}", within.warnings);
+    assert_eq!((beyond.contract.dtype, beyond.warnings.len()), (TokenDtype::U32, 0));
 }

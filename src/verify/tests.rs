@@ -307,6 +307,31 @@ fn expect_lines_are_judged_anew() {
 }
 
 #[test]
+fn sources_are_held_to_their_share_at_block_borders() {
+    let mut small = Small::long();
+    let dir = tempfile::tempdir().unwrap();
+    small.write(dir.path());
+    let report = verify(dir.path());
+    let messages: Vec<_> = report.findings.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(messages, ["phase `early`: after 256 windows source `web` has 256, but its share is 128.000"]);
+    let (web, code) = small.sets[0].split_at(300);
+    small.sets[0] = web.iter().zip(code).flat_map(|(a, b)| [a.clone(), b.clone()]).collect();
+    let dir = tempfile::tempdir().unwrap();
+    small.write(dir.path());
+    assert_eq!(verify(dir.path()).findings, []);
+}
+
+#[test]
+fn budgets_and_counts_are_held_to() {
+    found("manifest.json", "windows, but its budget is", |small| {
+        small.manifest.curriculum = small.manifest.curriculum.replace("tokens: 240", "tokens: 248");
+    });
+    found("manifest.json", "but its share comes to", |small| {
+        small.manifest.curriculum = small.manifest.curriculum.replace("{web: 1, code: 2}", "{web: 1, code: 3}");
+    });
+}
+
+#[test]
 fn findings_are_the_same_each_time_and_many_are_counted() {
     let dir = tempfile::tempdir().unwrap();
     let mut small = Small::new();

@@ -202,6 +202,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn no_cut_joins_a_pair_and_ascii_is_exact(
             text in "[a-e é語😀\u{7f}]{0,300}",

@@ -34,7 +34,7 @@ sources:
 mixes:
   even: {web: 50%, code: 50%}
 phases:
-  - {name: early, tokens: 144, mix: even, expect: [\"code == 50%\", \"web + other >= 99%\"]}
+  - {name: early, tokens: TOKENS, mix: even, expect: [\"code == 50%\", \"web + other >= 99%\"]}
   - {name: late, tokens: 240, mix: {web: 1, code: 2}, expect: [\"code >= 60%\", \"epochs(code) <= 9\"]}
 ";
 
@@ -119,12 +119,21 @@ fn line(source: u32, documents: &[Document], windows: usize, w: u32, one_pass: b
 
 impl Small {
     pub fn new() -> Self {
+        Self::of(WINDOWS, [40, 9])
+    }
+
+    /// One whose first phase has several blocks: all windows of `web` come first.
+    pub fn long() -> Self {
+        Self::of([[300, 300], WINDOWS[1]], [400, 330])
+    }
+
+    fn of(counts: [[usize; 2]; 2], lists: [usize; 2]) -> Self {
         let mut random = Random(5);
-        let lists = [documents(&mut random, 0, 40), documents(&mut random, 1, 9)];
+        let lists = [documents(&mut random, 0, lists[0]), documents(&mut random, 1, lists[1])];
         let held_out = documents(&mut random, 2, 3);
         let mut sets: Vec<Vec<Window>> = vec![Vec::new(); 3];
         for (source, documents) in (0_u32..).zip(&lists) {
-            let of = |phase: usize| WINDOWS[phase][source as usize];
+            let of = |phase: usize| counts[phase][source as usize];
             let mut windows = line(source, documents, of(0) + of(1), W, false);
             // Windows come in any order, as the mix permutes them.
             for i in (1..windows.len()).rev() {
@@ -134,7 +143,7 @@ impl Small {
             sets[0].extend(windows);
         }
         sets[2] = line(0, &held_out, usize::MAX, W, true);
-        let manifest = manifest(&lists, &held_out, &sets);
+        let manifest = manifest(&lists, &held_out, &sets, counts);
         let mut small = Self { manifest, sets, ledger: Vec::new(), removed: Vec::new() };
         small.removed = vec![(5, "web".to_owned(), "exact".to_owned()), (6, "code".to_owned(), "exact".to_owned())];
         small.ledger = ledger(&lists, &held_out, &small);
@@ -175,7 +184,12 @@ fn sum(documents: &[Document]) -> u64 {
     documents.iter().map(|document| document.tokens.len() as u64).sum()
 }
 
-fn manifest(lists: &[Vec<Document>; 2], held_out: &[Document], sets: &[Vec<Window>]) -> Manifest {
+fn manifest(
+    lists: &[Vec<Document>; 2],
+    held_out: &[Document],
+    sets: &[Vec<Window>],
+    counts: [[usize; 2]; 2],
+) -> Manifest {
     let phase = |i: usize, name: &str| PhaseSummary {
         name: name.to_owned(),
         digest: String::new(),
@@ -183,7 +197,7 @@ fn manifest(lists: &[Vec<Document>; 2], held_out: &[Document], sets: &[Vec<Windo
         window_tokens: W,
         windows: sets[i].len() as u64,
         tokens: sets[i].len() as u64 * u64::from(S),
-        sources: (0..2).map(|s| PhaseSource { name: SOURCES[s].to_owned(), windows: WINDOWS[i][s] as u64 }).collect(),
+        sources: (0..2).map(|s| PhaseSource { name: SOURCES[s].to_owned(), windows: counts[i][s] as u64 }).collect(),
         shards: Vec::new(),
     };
     let source = |i: usize, group: Option<&str>| SourceSummary {
@@ -193,7 +207,7 @@ fn manifest(lists: &[Vec<Document>; 2], held_out: &[Document], sets: &[Vec<Windo
         tokens: sum(&lists[i]),
         bytes: 1,
     };
-    let code = (WINDOWS[0][1] + WINDOWS[1][1]) as f64 * f64::from(W);
+    let code = (counts[0][1] + counts[1][1]) as f64 * f64::from(W);
     let line = |phase: &str, text: &str, value: f64| ExpectResult {
         phase: phase.to_owned(),
         text: text.to_owned(),
@@ -204,7 +218,7 @@ fn manifest(lists: &[Vec<Document>; 2], held_out: &[Document], sets: &[Vec<Windo
         format_version: FORMAT_VERSION,
         name: "small".to_owned(),
         dataset_digest: String::new(),
-        curriculum: CURRICULUM.to_owned(),
+        curriculum: CURRICULUM.replace("TOKENS", &(sets[0].len() as u64 * u64::from(S)).to_string()),
         seed: 7,
         scale: "1".to_owned(),
         thin: "1".to_owned(),
