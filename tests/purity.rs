@@ -50,6 +50,22 @@ fn memory_does_not_matter() {
     harness::assert_same_dataset(&out(&large), &out(&small));
 }
 
+/// From one segment a source to hundreds of them, past the number from which a source's segments are merged.
+#[test]
+fn segments_do_not_matter() {
+    let text = harness::demo(harness::fixtures().join("corpora").to_str().unwrap());
+    let one = compiled(&text, &["--threads", "1"]);
+    let count = |place: &Place| harness::files(&place.path("out/.work/segments")).len();
+    let mut counts = vec![count(&one)];
+    for bytes in ["800KiB", "40KiB", "1KiB"] {
+        let other = compiled(&text, &["--threads", "2", "--segment-bytes", bytes]);
+        harness::assert_same_dataset(&out(&one), &out(&other));
+        counts.push(count(&other));
+    }
+    assert_eq!(counts[0], 7, "one for each source");
+    assert!(counts.is_sorted_by(|fewer, more| fewer < more) && counts[3] > 1000, "{counts:?}");
+}
+
 #[test]
 fn names_and_order_of_files_do_not_matter() {
     let place = Place::new();

@@ -95,3 +95,20 @@ fn ones_own_parquet_files_compile_and_are_read_from_rust() {
         assert!(place.path("out/mine").join(file).exists(), "{file}");
     }
 }
+
+#[test]
+fn every_dependency_is_there_for_a_reason() {
+    let reasons = fs_err::read_to_string(harness::root().join("CONTRIBUTING.md")).unwrap();
+    for package in ["Cargo.toml", "reader/Cargo.toml", "xtask/Cargo.toml"] {
+        let text = fs_err::read_to_string(harness::root().join(package)).unwrap();
+        let section = text.split_once("\n[dependencies]\n").unwrap().1.split("\n[").next().unwrap();
+        let names =
+            section.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(['.', ' ']).next());
+        for name in names.filter(|name| !name.is_empty() && !name.starts_with("syllabus")) {
+            let known = reasons
+                .split(|letter: char| !(letter.is_alphanumeric() || "-_".contains(letter)))
+                .any(|word| word == name);
+            assert!(known, "CONTRIBUTING.md does not say why {package} needs {name}");
+        }
+    }
+}

@@ -4,7 +4,10 @@
 
 mod bench;
 mod fixtures;
+mod ids;
 mod near;
+mod schemas;
+mod testing;
 
 use std::path::{Path, PathBuf};
 
@@ -24,14 +27,30 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Near duplicates and benchmark leaks on real text, beside the truth
-    Near(near::Arguments),
+    /// Install what testing needs (a virtual environment of Python under target/) and run all tests
+    Test {
+        /// Names of tests, or other arguments for the test runner
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        filter: Vec<String>,
+    },
     /// Write the small corpora and tokenizers in fixtures/
     Fixtures {
         /// Only say whether they are current
         #[arg(long)]
         check: bool,
     },
+    /// Write the JSON Schemas in schemas/
+    Schemas {
+        /// Only say whether they are current
+        #[arg(long)]
+        check: bool,
+    },
+    /// Measure a whole compile against tokenizing alone, in the release profile
+    Bench(bench::Arguments),
+    /// Compare the ids of every document of the real corpus with Hugging Face's
+    Ids(ids::Args),
+    /// Near duplicates and benchmark leaks on real text, beside the truth
+    Near(near::Arguments),
 }
 
 /// The repository's root.
@@ -43,7 +62,13 @@ fn root() -> Result<PathBuf> {
 fn main() -> Result<()> {
     let root = root()?;
     match Arguments::parse().command {
-        Command::Near(arguments) => near::run(arguments),
+        Command::Test { filter } => testing::run(&root, &filter),
         Command::Fixtures { check } => fixtures::run(&root, check),
+        Command::Schemas { check } => schemas::run(&root, check),
+        // The release profile keeps overflow checks and has no debug assertions; the dev profile has both.
+        Command::Bench(_) if cfg!(debug_assertions) => bench::start(&root),
+        Command::Bench(arguments) => bench::run(&root, &arguments),
+        Command::Ids(arguments) => ids::run(&arguments),
+        Command::Near(arguments) => near::run(arguments),
     }
 }
