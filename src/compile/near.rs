@@ -1,6 +1,7 @@
 //! Near duplicates among the stored documents: what the search needs to know of them, and what it decided.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use num_rational::BigRational;
 use num_traits::ToPrimitive;
@@ -18,20 +19,27 @@ use crate::store::segment::Row;
 use crate::store::signatures;
 use crate::tokenize::{Contract, Tokenizer};
 
+/// Among what, and as what, near duplicates are sought.
+#[derive(Clone, Copy)]
+pub struct Search<'a> {
+    /// The curriculum: priorities, groups, exemptions.
+    pub curriculum: &'a Curriculum,
+    /// Its near-duplicate options.
+    pub near: &'a Near,
+    /// Each source's documents, exact duplicates and held-out ones marked.
+    pub stores: &'a [SourceStore],
+    /// Gives back the text that the model reads.
+    pub tokenizer: &'a dyn Tokenizer,
+    /// Its contract.
+    pub contract: &'a Contract,
+}
+
 /// Finds near duplicates among exact survivors and held-out documents, marks them, and returns them with their evidence
 /// and with warnings.
-pub fn remove(
-    curriculum: &Curriculum,
-    near: &Near,
-    stores: &[SourceStore],
-    tokenizer: &dyn Tokenizer,
-    contract: &Contract,
-    work: &std::path::Path,
-    memory: u64,
-    threads: usize,
-) -> Result<(Vec<Removed>, Vec<String>)> {
-    let stored = Stored::new(curriculum, near.scope, stores, tokenizer, contract);
-    let found = near::remove(&stored, &NearOptions::new(near)?, work, memory, threads)?;
+pub fn remove(search: &Search<'_>, scratch: &Path, memory: u64, threads: usize) -> Result<(Vec<Removed>, Vec<String>)> {
+    let Search { curriculum, near, stores, .. } = *search;
+    let stored = Stored::new(search)?;
+    let found = near::remove(&stored, &NearOptions::new(near)?, scratch, memory, threads)?;
     let mut removed = Vec::with_capacity(found.len());
     let mut gone = vec![0u64; stores.len()];
     for of in found {
@@ -116,13 +124,9 @@ struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    fn new(
-        curriculum: &Curriculum,
-        scope: NearScope,
-        stores: &'a [SourceStore],
-        tokenizer: &'a dyn Tokenizer,
-        contract: &'a Contract,
-    ) -> Self {
+    fn new(search: &Search<'a>) -> Result<Self> {
+        let Search { curriculum, stores, tokenizer, contract, .. } = *search;
+        let scope = search.near.scope;
         let (mut segments, mut count) = (Vec::new(), 0);
         for (source, store) in stores.iter().enumerate() {
             for (segment, of) in store.segments.iter().enumerate() {
@@ -139,35 +143,26 @@ impl<'a> Stored<'a> {
         });
         let scopes = scopes.collect();
         let ranks = Ranks::new(&curriculum.sources);
-        Self {
+        let mut unique = Vec::with_capacity(stores.len());
+        for store in stores {
+            let mut count = 0;
+            store.walk(|_, _, _, fate| {
+                count += u64::from(fate != Fate::Exact);
+                Ok(())
+            })?;
+            unique.push(count);
+        }
+        Ok(Self {
             stores,
             segments,
             count,
-            unique: Vec::new(),
+            unique,
             scopes,
             ranks: (0..stores.len()).map(|s| small(ranks.of(s))).collect(),
             exempt: curriculum.sources.iter().map(|source| source.exempt).collect(),
             tokenizer,
             contract,
-        }
-        .counted()
-    }
-
-    /// How many documents of each source take part. What cannot be read here is an error soon after.
-    fn counted(mut self) -> Self {
-        self.unique = self
-            .stores
-            .iter()
-            .map(|store| {
-                let mut unique = 0;
-                let walked = store.walk(|_, _, _, fate| {
-                    unique += u64::from(fate != Fate::Exact);
-                    Ok(())
-                });
-                walked.map_or(0, |()| unique)
-            })
-            .collect();
-        self
+        })
     }
 
     fn place(&self, number: u64) -> Result<Place> {

@@ -135,16 +135,8 @@ pub fn survive(
     }
     if let Some(asked) = &curriculum.dedup.near {
         watch.check()?;
-        let (removed, warnings) = near::remove(
-            curriculum,
-            asked,
-            &stores,
-            tokenizer,
-            contract,
-            &scratch,
-            memory.free_bytes,
-            options.threads,
-        )?;
+        let search = near::Search { curriculum, near: asked, stores: &stores, tokenizer, contract };
+        let (removed, warnings) = near::remove(&search, &scratch, memory.free_bytes, options.threads)?;
         others.extend(removed);
         warnings.iter().for_each(|warning| progress.warn(warning));
     }
