@@ -93,7 +93,7 @@ mod tests {
         assert!(thin("1.1").is_err() && thin("0").is_err());
         assert_eq!(range("3..7").unwrap(), 3..7);
         assert!(range("7..3").is_err() && range("7").is_err());
-        assert_eq!(key("000102030405060708090a0b0c0d0e0f").unwrap(), 0x0102_0304_0506_0708_090a_0b0c_0d0e_0f);
+        assert_eq!(key("000102030405060708090a0b0c0d0e0f").unwrap(), 0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f);
         assert!(key("00").is_err() && threads("0").is_err());
         assert_eq!(size("512MiB").unwrap(), 512 << 20);
     }

@@ -20,6 +20,7 @@ use crate::tokenize::{Contract, Tokenizer};
 
 /// Finds near duplicates among exact survivors and held-out documents, marks them, and returns them with their evidence
 /// and with warnings.
+#[expect(clippy::too_many_arguments, reason = "what the run has and what it may use; no two belong together")]
 pub fn remove(
     curriculum: &Curriculum,
     near: &Near,

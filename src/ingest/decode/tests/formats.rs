@@ -182,11 +182,11 @@ fn samples_see_a_part_and_count_what_they_saw() {
     let bytes: u64 = docs.iter().map(|doc| doc.text.as_ref().unwrap().len() as u64).sum();
     for path in write::everything(folder.path(), &docs) {
         let file = source_file(&path);
-        let whole = estimate(&file, &spec(Some("stars >= 0 OR nowhere = 1")), u64::MAX).unwrap();
+        let whole = estimate(&file, &spec(Some("stars >= 0 OR nowhere = 1")), u64::MAX, &mut |_| Ok(())).unwrap();
         assert_eq!(whole.share, 1.0);
         assert_eq!((whole.rows, whole.texts + whole.excluded), (400, 400), "{}", path.display());
         assert_eq!(whole.presence.missing(&spec(Some("stars >= 0 OR nowhere = 1"))), ["nowhere"], "{}", path.display());
-        let part = estimate(&file, &spec(None), 6000).unwrap();
+        let part = estimate(&file, &spec(None), 6000, &mut |_| Ok(())).unwrap();
         assert!(part.share > 0.0 && part.share <= 1.0);
         let guess = part.estimated_text_bytes() / bytes as f64;
         assert!((0.3..3.0).contains(&guess), "{}: {guess} of {part:?}", path.display());
