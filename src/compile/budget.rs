@@ -94,8 +94,8 @@ mod tests {
         let large = split(&options(4 << 30, 2), resident, encoder).unwrap();
         assert!(small.segment_bytes < large.segment_bytes && small.batch_bytes <= large.batch_bytes);
         for (memory, threads) in [(256 << 20, 2), (300 << 20, 7), (4 << 30, 2), (64 << 30, 16)] {
-            let b = split(&options(memory, threads as usize), resident, encoder).unwrap();
-            let workers = threads * (b.segment_bytes as u64 + BATCH_FACTOR * b.batch_bytes as u64 + encoder);
+            let b = split(&options(memory, threads), resident, encoder).unwrap();
+            let workers = threads as u64 * (b.segment_bytes as u64 + BATCH_FACTOR * b.batch_bytes as u64 + encoder);
             let large = b.document_bytes * DOCUMENT_FACTOR;
             assert!(resident + FIXED + workers + large <= memory, "{b:?} in {memory}");
         }

@@ -131,7 +131,7 @@ pub fn survive(
     };
     let mut others = leaks(&names, store)?;
     if let Some(set) = &curriculum.holdout {
-        stores.iter().try_for_each(|store| holdout::hold_out(store, set))?;
+        holdout::hold_out(&stores, &curriculum.sources, set)?;
     }
     if let Some(asked) = &curriculum.dedup.near {
         watch.check()?;

@@ -5,7 +5,7 @@ use num_rational::BigRational;
 use num_traits::{One, ToPrimitive};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::curriculum::checked::Holdout;
+use crate::curriculum::checked::{Holdout, Source};
 use crate::error::Result;
 use crate::store::documents::SourceStore;
 use crate::store::fates::Fate;
@@ -29,8 +29,29 @@ pub fn threshold(share: &BigRational) -> Option<u64> {
     scaled.to_integer().to_u64()
 }
 
-/// Marks a source's held-out documents among its survivors.
-pub fn hold_out(store: &SourceStore, holdout: &Holdout) -> Result<()> {
+/// Marks the held-out documents among all sources' survivors.
+///
+/// A source may keep copies of another's documents (`copies_of`). What is held out of one of the two is held out of both,
+/// whatever the limit says: a text is never trained on and validated with.
+pub fn hold_out(stores: &[SourceStore], sources: &[Source], holdout: &Holdout) -> Result<()> {
+    let held: Vec<Vec<u128>> = stores.iter().map(|store| choose(store, holdout)).collect::<Result<_>>()?;
+    let related = sources.iter().enumerate().filter_map(|(s, source)| Some((s, source.copies_of?)));
+    for (a, b) in related.flat_map(|(a, b)| [(a, b), (b, a)]) {
+        if held[a].is_empty() {
+            continue;
+        }
+        stores[b].walk(|segment, number, row, fate| {
+            if fate == Fate::Survives && held[a].binary_search(&row.key).is_ok() {
+                stores[b].fates[segment].set(number, Fate::HeldOut)?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Marks one source's held-out documents, and returns their keys in order.
+fn choose(store: &SourceStore, holdout: &Holdout) -> Result<Vec<u128>> {
     let threshold = threshold(&holdout.share);
     let mut chosen = Vec::new();
     store.walk(|segment, number, row, fate| {
@@ -44,7 +65,8 @@ pub fn hold_out(store: &SourceStore, holdout: &Holdout) -> Result<()> {
     })?;
     chosen.sort_unstable();
     let mut left = holdout.max_tokens_per_source;
-    for (_, _, tokens, segment, number) in chosen {
+    let mut held = Vec::new();
+    for (_, key, tokens, segment, number) in chosen {
         if let Some(left) = left.as_mut() {
             match left.checked_sub(u64::from(tokens)) {
                 Some(rest) => *left = rest,
@@ -52,8 +74,10 @@ pub fn hold_out(store: &SourceStore, holdout: &Holdout) -> Result<()> {
             }
         }
         store.fates[segment].set(number, Fate::HeldOut)?;
+        held.push(key);
     }
-    Ok(())
+    held.sort_unstable();
+    Ok(held)
 }
 
 #[cfg(test)]

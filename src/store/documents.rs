@@ -186,7 +186,7 @@ mod tests {
         let mut gone = Vec::new();
         store
             .walk(|s, number, row, _| {
-                if row.key as u32 % 7 == 0 {
+                if row.key.is_multiple_of(7) {
                     gone.push((s, number));
                 }
                 Ok(())
