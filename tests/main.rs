@@ -14,4 +14,5 @@ mod purity;
 mod python;
 mod readback;
 mod readme;
+mod realdata;
 mod rows;

@@ -163,8 +163,10 @@ fn check_counts(resolved: &Resolved, store: &Store) -> Result<()> {
             && counts.bad > limit
         {
             return Err(Error::Failed(format!(
-                "source `{}`: {} rows could not be read, and `on_bad_row` allows {limit}",
-                source.name, counts.bad
+                "source `{}`: {} rows could not be read, and `on_bad_row` allows {limit}; one of them: {}",
+                source.name,
+                counts.bad,
+                counts.bad_place.unwrap_or_default()
             )));
         }
         if counts.tokenized.documents == 0 {

@@ -100,7 +100,7 @@ impl<'a> Worker<'a> {
             if is_covered(covered, number) {
                 return Ok(());
             }
-            self.row(row).map_err(|error| match error {
+            self.row(&|| format!("{}: {at}", path.display()), row).map_err(|error| match error {
                 // The tokenizer knows what is wrong, this place knows where.
                 Error::Failed(message) => Error::Source { file: path.clone(), place: at.to_string(), message },
                 error => error,
@@ -116,7 +116,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Judges one row. It is not yet in the extents: a segment written on its account does not cover it.
-    fn row(&mut self, row: Row<'_>) -> Result<()> {
+    fn row(&mut self, place: &dyn Fn() -> String, row: Row<'_>) -> Result<()> {
         let source = &self.shared.resolved.curriculum.sources[self.source];
         let text = match row {
             Row::Excluded => {
@@ -133,6 +133,7 @@ impl<'a> Worker<'a> {
                 }
                 self.gathered.counts.read += 1;
                 self.gathered.counts.bad += 1;
+                self.gathered.counts.note_bad(format!("{}: {why}", place()));
                 return Ok(());
             }
             Row::Text(text) => text,

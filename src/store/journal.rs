@@ -46,6 +46,9 @@ pub struct Counts {
     pub read: u64,
     /// Rows that could not be read.
     pub bad: u64,
+    /// Where one of them is and why, for people: the first by file and place as written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bad_place: Option<String>,
     /// Readable rows without text.
     pub empty: u64,
     /// Readable rows removed by a rule: documents and bytes of text.
@@ -59,11 +62,21 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Remembers where a bad row is, unless one before it is known.
+    pub fn note_bad(&mut self, place: String) {
+        if self.bad_place.as_ref().is_none_or(|known| place < *known) {
+            self.bad_place = Some(place);
+        }
+    }
+
     /// Adds other counts.
     pub fn add(&mut self, other: &Self) {
         self.read += other.read;
         self.bad += other.bad;
         self.empty += other.empty;
+        if let Some(place) = &other.bad_place {
+            self.note_bad(place.clone());
+        }
         for (rule, (documents, bytes)) in &other.filtered {
             let sum = self.filtered.entry(rule.clone()).or_default();
             sum.0 += documents;
