@@ -21,6 +21,8 @@ const FILES: usize = 8;
 const BYTES: u64 = 1 << 20;
 /// Texts of a source that the tokenizer's judge sees, and from how many files and how many of each they are chosen.
 const JUDGED: usize = 16;
+/// Bytes of them, the last one over; the judge encodes some two million a second.
+const JUDGED_BYTES: usize = 64 << 10;
 const JUDGED_FILES: usize = 4;
 const JUDGED_TEXTS: usize = 32;
 
@@ -50,6 +52,12 @@ pub fn tokenizer(resolved: &Resolved) -> Result<Loaded> {
         }
         texts.sort_by_cached_key(|text| crate::ingest::key(text));
         texts.truncate(JUDGED);
+        let mut bytes = 0;
+        texts.retain(|text| {
+            let taken = bytes < JUDGED_BYTES;
+            bytes += text.len();
+            taken
+        });
         samples.extend(texts.into_iter().map(|text| (source.name.clone(), text)));
     }
     loaded.judge(&samples)?;

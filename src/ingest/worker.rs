@@ -182,7 +182,7 @@ impl<'a> Worker<'a> {
                     self.gathered.counts.empty += 1;
                     return Ok(());
                 }
-                if let Some(id) = self.ids.iter().find(|id| **id >= contract.vocab_size) {
+                if let Some(id) = self.ids.iter().max().filter(|id| **id >= contract.vocab_size) {
                     return Err(Error::Failed(format!("token id {id} is not below {}", contract.vocab_size)));
                 }
                 if self.builder.is_full(self.ids.len()) {

@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use fs_err::File;
 use fs_err::os::unix::fs::FileExt;
 use syllabus_reader::format::TokenDtype;
+use syllabus_reader::format::tokens::encode;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::signatures;
@@ -62,6 +63,7 @@ pub struct Totals {
 /// Documents gathered in memory until they become a segment.
 #[derive(Debug)]
 pub struct Builder {
+    dtype: TokenDtype,
     width: usize,
     limit: usize,
     rows: Vec<Row>,
@@ -76,7 +78,15 @@ impl Builder {
     /// Gathers up to about `limit` bytes.
     #[must_use]
     pub fn new(dtype: TokenDtype, limit: usize) -> Self {
-        Self { width: dtype.width(), limit, rows: Vec::new(), tokens: Vec::new(), bytes: 0, signatures: Vec::new() }
+        Self {
+            dtype,
+            width: dtype.width(),
+            limit,
+            rows: Vec::new(),
+            tokens: Vec::new(),
+            bytes: 0,
+            signatures: Vec::new(),
+        }
     }
 
     /// Whether another document of so many tokens goes over the limit.
@@ -104,16 +114,7 @@ impl Builder {
             self.tokens.reserve_exact(self.limit);
         }
         self.tokens.reserve_exact(ids.len() * self.width);
-        if self.width == 2 {
-            for &id in ids {
-                let id = u16::try_from(id).map_err(|_| Error::Failed(format!("token id {id} does not fit 16 bits")))?;
-                self.tokens.extend_from_slice(&id.to_le_bytes());
-            }
-        } else {
-            for &id in ids {
-                self.tokens.extend_from_slice(&id.to_le_bytes());
-            }
-        }
+        encode(ids, self.dtype, &mut self.tokens)?;
         self.rows.push(Row { key, start, tokens, bytes });
         self.bytes += u64::from(bytes);
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
 use syllabus_reader::format::TokenDtype;
 
 use super::decode::Decoder;
@@ -185,15 +186,19 @@ impl Loaded {
     /// Compares texts, each with what it is; a difference is an error, or makes the reference take over.
     fn compare_all<'a>(&mut self, texts: impl Iterator<Item = (String, &'a str)>) -> Result<()> {
         let Some(reference) = &self.reference else { return Ok(()) };
-        let mut encoder = self.tokenizer.encoder();
-        let mut found = None;
-        for (what, text) in texts {
-            if let Some(difference) = compare(&mut *encoder, reference, text)? {
-                found = Some((what, text, difference));
-                break;
-            }
-        }
-        drop(encoder);
+        // The reference is slow, so all threads take part; the first difference in the texts' order is the one that counts.
+        let texts: Vec<(String, &str)> = texts.collect();
+        let found = texts
+            .par_iter()
+            .map_init(
+                || self.tokenizer.encoder(),
+                |encoder, (what, text)| match compare(&mut **encoder, reference, text) {
+                    Ok(difference) => difference.map(|difference| Ok((what, *text, difference))),
+                    Err(error) => Some(Err(error)),
+                },
+            )
+            .find_map_first(|found| found)
+            .transpose()?;
         let Some((what, text, difference)) = found else { return Ok(()) };
         let near = &text[text.floor_char_boundary(difference.at.saturating_sub(20))..];
         let near = head(near, 48);
