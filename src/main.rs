@@ -7,18 +7,17 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    give_memory_back_soon();
+    give_memory_back_at_once();
     encode_on_our_own_threads();
     syllabus::cli::main()
 }
 
 /// `--memory` is a ceiling: what is free must not stay with the process for the second that the allocator would keep it.
-/// Some milliseconds are enough for a buffer to be taken up again without another round of page faults.
-fn give_memory_back_soon() {
+fn give_memory_back_at_once() {
     /// The place of `mi_option_purge_delay` among mimalloc's options (milliseconds), which the bindings do not name.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
     // SAFETY: sets a number in the allocator's own table of options; any option and number may be set at any time.
-    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 10) };
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 0) };
 }
 
 /// `fastokens` would spread long documents over a thread pool of its own, beyond `--threads`; ours are busy already.
