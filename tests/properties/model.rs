@@ -118,9 +118,20 @@ pub fn fates(case: &Case) -> Vec<Fate> {
             }
         }
     }
+    fates.iter_mut().for_each(|fate| hold_out(case, fate));
+    // A cap may leave a text in one source that is held out of its copies in the other.
+    for (a, b) in (0..order.len()).flat_map(|a| (0..a).map(move |b| (a, b))).filter(|&(a, b)| related(a, b)) {
+        for (a, b) in [(a, b), (b, a)] {
+            let held: Vec<Key> = fates[a].held_out.keys().copied().collect();
+            for key in held {
+                if let Some(document) = fates[b].survivors.remove(&key) {
+                    fates[b].held_out.insert(key, document);
+                }
+            }
+        }
+    }
     for fate in &mut fates {
         fate.removed.sort_unstable();
-        hold_out(case, fate);
         let survivors: Vec<Document> = fate.survivors.values().cloned().collect();
         for document in survivors {
             fate.count("survived", document.copies);
