@@ -10,6 +10,7 @@ mod hostile;
 mod ledger;
 mod output;
 mod phases;
+mod properties;
 mod purity;
 mod python;
 mod readback;

@@ -117,8 +117,11 @@ pub fn survive(
         .map(|name| store.tokenized(name))
         .map(|totals| SourceSize::counted(totals.tokens, totals.documents))
         .collect();
-    // Removals are not known yet: what falls short even without them is refused here.
-    plan::feasible::gate(curriculum, &plan::draft(curriculum, &read, &options.scale, contract.dtype.width())?)?;
+    // Removals are not known yet: what falls short even without them is refused here. Shares that follow from sizes are not
+    // known either, and may well be feasible with smaller ones.
+    if !plan::hang_on_sizes(curriculum) {
+        plan::feasible::gate(curriculum, &plan::draft(curriculum, &read, &options.scale, contract.dtype.width())?)?;
+    }
 
     progress.begin(Stage::Dedup, None);
     let stores = names.iter().map(|name| store.source(name)).collect::<Result<Vec<SourceStore>>>()?;

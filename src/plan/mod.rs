@@ -42,6 +42,7 @@ use crate::mix::interleave::end_counts;
 
 pub use expect::Judged;
 pub use feasible::Shortfall;
+pub use shares::hang_on_sizes;
 pub use size::{Basis, SourceSize, declared_sizes};
 
 /// A plan walks a phase of at most so many windows to know its counts exactly; a longer one is walked by `simulate`.

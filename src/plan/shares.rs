@@ -67,6 +67,22 @@ pub fn sources_read(curriculum: &Curriculum) -> Vec<bool> {
     read
 }
 
+/// Whether the shares of some phase follow from the sources' sizes: a line in epochs, or a group shared by size.
+#[must_use]
+pub fn hang_on_sizes(curriculum: &Curriculum) -> bool {
+    fn of_mix(mix: &Mix) -> bool {
+        mix.entries.iter().any(|entry| {
+            matches!(entry.weight, Weight::Epochs(_))
+                || match &entry.of {
+                    MixPart::Source(_) => false,
+                    MixPart::Group { split: Split::Size { .. }, .. } => true,
+                    MixPart::Group { split: Split::Mix(mix), .. } => of_mix(mix),
+                }
+        })
+    }
+    curriculum.phases.iter().flat_map(|phase| std::iter::once(&phase.from).chain(&phase.to)).any(of_mix)
+}
+
 fn reachable(mix: &Mix) -> Vec<SourceId> {
     let mut out = Vec::new();
     for entry in &mix.entries {
