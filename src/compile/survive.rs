@@ -134,7 +134,7 @@ pub fn survive(
     };
     let mut others = leaks(&names, store)?;
     if let Some(set) = &curriculum.holdout {
-        holdout::hold_out(&stores, &curriculum.sources, set)?;
+        holdout::hold_out(&stores, &curriculum.sources, curriculum.dedup.exact, set)?;
     }
     if let Some(asked) = &curriculum.dedup.near {
         watch.check()?;

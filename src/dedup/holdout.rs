@@ -31,12 +31,18 @@ pub fn threshold(share: &BigRational) -> Option<u64> {
 
 /// Marks the held-out documents among all sources' survivors.
 ///
-/// A source may keep copies of another's documents (`copies_of`). What is held out of one of the two is held out of both,
-/// whatever the limit says: a text is never trained on and validated with.
-pub fn hold_out(stores: &[SourceStore], sources: &[Source], holdout: &Holdout) -> Result<()> {
+/// A source may keep copies of another's documents (`copies_of`), and without exact dedup any source may. What is held out of
+/// one is held out of all, whatever the limit says: a text is never trained on and validated with.
+pub fn hold_out(stores: &[SourceStore], sources: &[Source], exact: bool, holdout: &Holdout) -> Result<()> {
     let held: Vec<Vec<u128>> = stores.iter().map(|store| choose(store, holdout)).collect::<Result<_>>()?;
-    let related = sources.iter().enumerate().filter_map(|(s, source)| Some((s, source.copies_of?)));
-    for (a, b) in related.flat_map(|(a, b)| [(a, b), (b, a)]) {
+    let related: Vec<(usize, usize)> = if exact {
+        let subsets = sources.iter().enumerate().filter_map(|(s, source)| Some((s, source.copies_of?)));
+        subsets.flat_map(|(a, b)| [(a, b), (b, a)]).collect()
+    } else {
+        // A source's own copies too: the limit may have been reached among them.
+        (0..stores.len()).flat_map(|a| (0..stores.len()).map(move |b| (a, b))).collect()
+    };
+    for (a, b) in related {
         if held[a].is_empty() {
             continue;
         }

@@ -193,8 +193,30 @@ pub struct Case {
 }
 
 const WORDS: [&str; 24] = [
-    "tide", "the", "of", "moon", "a", "river", "Rust", "né", "naïve", "海", "1234", "x+=1;", "</s>", "<|endoftext|>",
-    "<s>", "...", "e", "harbour", "and", "\u{2581}", "\t", "\n\n", "🙂", "counting",
+    "tide",
+    "the",
+    "of",
+    "moon",
+    "a",
+    "river",
+    "Rust",
+    "né",
+    "naïve",
+    "海",
+    "1234",
+    "x+=1;",
+    "</s>",
+    "<|endoftext|>",
+    "<s>",
+    "...",
+    "e",
+    "harbour",
+    "and",
+    "\u{2581}",
+    "\t",
+    "\n\n",
+    "🙂",
+    "counting",
 ];
 const BLANK: [&str; 4] = ["", " ", "\n\t ", "\u{a0}\u{2003}"];
 const LANGS: [&str; 4] = ["en", "en-GB", "de", "fr"];
@@ -234,15 +256,14 @@ pub fn corpus(seed: u64) -> Case {
             rows,
             condition,
             rules,
-            max_epochs: random.once_in(2).then(|| random.within(1, 5)),
+            max_epochs: random.once_in(3).then(|| random.within(1, 5)),
             priority: if random.once_in(3) { i64::try_from(random.within(0, 3)).unwrap() - 1 } else { 0 },
             copies_of: (id > 0 && random.once_in(4)).then(|| random.index(id)),
             counts_bad,
         });
     }
-    let exact = !random.once_in(8);
-    // Where equal rows stay, a cap could take some of them only.
-    let cap = (exact && random.once_in(3)).then(|| random.within(20, 200));
+    let exact = !random.once_in(6);
+    let cap = random.once_in(if exact { 3 } else { 2 }).then(|| random.within(20, 200));
     Case {
         seed,
         framing: random.pick(&FRAMINGS),

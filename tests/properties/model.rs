@@ -98,8 +98,7 @@ pub fn fates(case: &Case) -> Vec<Fate> {
     }
     let mut order: Vec<usize> = (0..case.sources.len()).collect();
     order.sort_by_key(|&source| (Reverse(case.sources[source].priority), source));
-    let related =
-        |a: usize, b: usize| case.sources[a].copies_of == Some(b) || case.sources[b].copies_of == Some(a);
+    let related = |a: usize, b: usize| case.sources[a].copies_of == Some(b) || case.sources[b].copies_of == Some(a);
     for (text, ids) in &ids {
         let hash = xxhash_rust::xxh3::xxh3_128(text.as_bytes());
         let key = hash.to_be_bytes();
@@ -119,14 +118,11 @@ pub fn fates(case: &Case) -> Vec<Fate> {
         }
     }
     fates.iter_mut().for_each(|fate| hold_out(case, fate));
-    // A cap may leave a text in one source that is held out of its copies in the other.
-    for (a, b) in (0..order.len()).flat_map(|a| (0..a).map(move |b| (a, b))).filter(|&(a, b)| related(a, b)) {
-        for (a, b) in [(a, b), (b, a)] {
-            let held: Vec<Key> = fates[a].held_out.keys().copied().collect();
-            for key in held {
-                if let Some(document) = fates[b].survivors.remove(&key) {
-                    fates[b].held_out.insert(key, document);
-                }
+    // A cap may leave a text in one source that is held out of another.
+    for key in all_held_out(&fates) {
+        for fate in &mut fates {
+            if let Some(document) = fate.survivors.remove(&key) {
+                fate.held_out.insert(key, document);
             }
         }
     }
@@ -163,14 +159,19 @@ fn hold_out(case: &Case, fate: &mut Fate) {
     drawn.sort_unstable();
     let mut left = cap.unwrap_or(u64::MAX);
     for (_, key) in drawn {
-        let tokens = fate.survivors[&key].ids.len() as u64;
-        let all = tokens * fate.survivors[&key].copies;
-        if all > left {
+        // Equal rows are taken one by one; where the cap is reached among them, the others go with them.
+        let document = &fate.survivors[&key];
+        let tokens = document.ids.len() as u64;
+        let taken = document.copies.min(left / tokens);
+        let all = taken == document.copies;
+        left -= taken * tokens;
+        if taken > 0 {
+            let document = fate.survivors.remove(&key).unwrap();
+            fate.held_out.insert(key, document);
+        }
+        if !all {
             break;
         }
-        left -= all;
-        let document = fate.survivors.remove(&key).unwrap();
-        fate.held_out.insert(key, document);
     }
 }
 
