@@ -19,7 +19,7 @@ use syllabus_reader::{Dataset, Window};
 use crate::fixtures::reference;
 use crate::harness::{Place, assert_same_dataset};
 use crate::rows;
-use generate::{Case, Phase, Random};
+use generate::{Case, LARGE_FROM, Phase, Random};
 use model::{Document, Fate, Key};
 
 /// The case of this seed, with phases whose budgets mostly fit what the sources have.
@@ -391,7 +391,7 @@ impl Drop for Told<'_> {
 #[test]
 fn a_dataset_is_what_brute_force_makes_of_its_rows() {
     let (mut compiled, mut epochs, mut blocks) = (0, 0, 0);
-    let seeds = seeds(24);
+    let seeds = seeds(LARGE_FROM + 8);
     let all = seeds.end;
     for seed in seeds {
         let (case, fates) = case(seed);

@@ -221,6 +221,9 @@ const WORDS: [&str; 24] = [
 const BLANK: [&str; 4] = ["", " ", "\n\t ", "\u{a0}\u{2003}"];
 const LANGS: [&str; 4] = ["en", "en-GB", "de", "fr"];
 
+/// From this seed on, and twice as far, cases are large.
+pub const LARGE_FROM: u64 = 24;
+
 /// A case without phases: they need the sources' sizes.
 pub fn corpus(seed: u64) -> Case {
     let mut random = Random(seed);
@@ -230,10 +233,12 @@ pub fn corpus(seed: u64) -> Case {
     let mut sources: Vec<Source> = Vec::new();
     let mut known: Vec<String> = Vec::new();
     let repeat = random.once_in(2);
+    // Some cases are large enough for phases of several blocks.
+    let times = if (LARGE_FROM..2 * LARGE_FROM).contains(&seed) { 8 } else { 1 };
     for id in 0..number {
         let counts_bad = random.once_in(3);
         let longest = random.pick(&[6, 20, 60]);
-        let rows = (0..random.within(5, 60)).map(|_| row(random, counts_bad, longest, &mut known)).collect();
+        let rows = (0..times * random.within(5, 60)).map(|_| row(random, counts_bad, longest, &mut known)).collect();
         let condition = random.once_in(3).then(|| match random.within(0, 4) {
             0 => Where::AtLeast(random.within(0, 3)),
             1 => Where::NotBelow(random.within(0, 3)),
