@@ -3,6 +3,7 @@
 //! One binary holds them all, so that the compiler and what it stands on are linked once.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test says what it looked at, and what it could not")]
 
 mod fixtures;
 mod harness;

@@ -75,7 +75,7 @@ fn case(seed: u64) -> (Case, Vec<Fate>) {
 /// Writes the case's files; how they are split and named depends on `salt` alone.
 fn write(place: &Place, case: &Case, salt: u64, files: u64) {
     place.write("curriculum.yaml", case.yaml());
-    for (path, lines) in case.files(&mut Random(salt), files, if salt % 2 == 0 { "a" } else { "z" }) {
+    for (path, lines) in case.files(&mut Random(salt), files, if salt.is_multiple_of(2) { "a" } else { "z" }) {
         place.write(&path, lines);
     }
 }
