@@ -85,6 +85,17 @@ impl Place {
         path
     }
 
+    /// Starts the binary and does not wait for it; nobody reads what it says.
+    pub fn start(&self, arguments: &[&str]) -> std::process::Child {
+        Command::new(env!("CARGO_BIN_EXE_syllabus"))
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
     /// Runs the binary here.
     pub fn run(&self, arguments: &[&str]) -> Outcome {
         let output = Command::new(env!("CARGO_BIN_EXE_syllabus"))

@@ -17,4 +17,5 @@ mod python;
 mod readback;
 mod readme;
 mod realdata;
+mod resume;
 mod rows;
