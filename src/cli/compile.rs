@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use syllabus_reader::format::manifest::ValidationSummary;
+
 use super::args::Compile;
 use super::{colour, progress, values};
 use crate::compile::{Options, Outcome, compile};
@@ -50,12 +52,15 @@ fn summary(args: &Compile, outcome: &Outcome, seconds: f64) -> String {
     let manifest = &outcome.manifest;
     let out = args.out.display();
     let mut lines = Vec::new();
+    let set_name = |set: &ValidationSummary| format!("{}/{}", set.name, set.source);
+    let names = manifest.phases.iter().map(|phase| phase.name.len());
+    let width = names.chain(manifest.validation.iter().map(|set| set_name(set).len())).max().unwrap_or(0);
     if outcome.reused {
         lines.push(format!("{out} was already compiled from this request; checked, not made again"));
     }
     for phase in &manifest.phases {
         lines.push(format!(
-            "{:<16} {:>10} tokens  {:>8} windows of {}  {}",
+            "{:<width$} {:>10} tokens  {:>8} windows of {}  {}",
             phase.name,
             number::tokens(phase.tokens),
             number::count(phase.windows),
@@ -64,9 +69,9 @@ fn summary(args: &Compile, outcome: &Outcome, seconds: f64) -> String {
         ));
     }
     for set in &manifest.validation {
-        let name = format!("{}/{}", set.name, set.source);
+        let name = set_name(set);
         let tokens = number::tokens(set.tokens);
-        lines.push(format!("{name:<16} {tokens:>10} tokens  {:>8} windows", number::count(set.windows)));
+        lines.push(format!("{name:<width$} {tokens:>10} tokens  {:>8} windows", number::count(set.windows)));
     }
     lines.extend(manifest.expect.iter().map(|line| {
         format!("expect {}: {}  {}", line.phase, line.text, if line.holds { "holds" } else { "DOES NOT HOLD" })
