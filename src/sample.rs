@@ -35,6 +35,8 @@ pub struct Sampled {
     pub volumes: Vec<Volume>,
     /// Bytes of text that one thread reads and tokenizes in a second.
     pub ingest_rate: Option<f64>,
+    /// What one thread's encoder holds at most, in bytes.
+    pub encoder_bytes: u64,
     /// The tokenizer's contract.
     pub contract: Contract,
 }
@@ -77,8 +79,13 @@ pub fn sample(resolved: &Resolved, threads: usize) -> Result<Sampled> {
         .num_threads(threads)
         .build()
         .map_err(|e| Error::Failed(format!("cannot start {threads} threads: {e}")))?;
-    let mut sampled =
-        Sampled { sizes: Vec::new(), volumes: Vec::new(), ingest_rate: None, contract: loaded.contract.clone() };
+    let mut sampled = Sampled {
+        sizes: Vec::new(),
+        volumes: Vec::new(),
+        ingest_rate: None,
+        encoder_bytes: loaded.tokenizer.encoder_bytes(),
+        contract: loaded.contract.clone(),
+    };
     let (mut bytes, mut seconds) = (0u64, 0f64);
     for (source, files) in resolved.curriculum.sources.iter().zip(&resolved.files) {
         let spec = Arc::new(ReadSpec::of_source(source, small()));

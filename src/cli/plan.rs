@@ -4,7 +4,7 @@ use syllabus_reader::format::TokenDtype;
 
 use super::args::Plan;
 use super::{colour, values};
-use crate::curriculum::{self, Curriculum};
+use crate::curriculum;
 use crate::error::Result;
 use crate::plan::predict::{Conditions, Volume, predict};
 use crate::plan::simulate::{settled, simulate};
@@ -46,15 +46,15 @@ struct Known {
     conditions: Conditions,
 }
 
-/// Bytes of a batch where there is memory enough.
-const BATCH_BYTES: u64 = 1 << 20;
+/// What an encoder may hold where the tokenizer was not read: the most that any backend does.
+const ENCODER_BYTES: u64 = 120 << 20;
 
 /// From samples of the data where it is there: with `--data`, or when not every size is declared. Else from the curriculum.
 fn known(args: &Plan, loaded: &curriculum::Loaded, threads: usize) -> Result<Known> {
     let curriculum = &loaded.curriculum;
     let declared = declared_sizes(curriculum);
     if let (None, Ok(sizes)) = (&args.data, &declared) {
-        return Ok(without_data(curriculum, sizes.clone(), threads));
+        return Ok(without_data(sizes.clone(), threads));
     }
     let resolved = loaded.resolve(args.data.as_deref())?;
     let sampled: Sampled = sample::sample(&resolved, threads)?;
@@ -64,8 +64,7 @@ fn known(args: &Plan, loaded: &curriculum::Loaded, threads: usize) -> Result<Kno
             volumes: sampled.volumes,
             tokenizer_bytes: fs_err::metadata(&resolved.tokenizer)?.len(),
             threads: threads as u64,
-            batch_bytes: BATCH_BYTES,
-            document_bytes: largest_document(curriculum),
+            encoder_bytes: sampled.encoder_bytes,
             ingest_rate: sampled.ingest_rate,
             emit_rate: None,
         },
@@ -75,7 +74,7 @@ fn known(args: &Plan, loaded: &curriculum::Loaded, threads: usize) -> Result<Kno
     })
 }
 
-fn without_data(curriculum: &Curriculum, sizes: Vec<SourceSize>, threads: usize) -> Known {
+fn without_data(sizes: Vec<SourceSize>, threads: usize) -> Known {
     // No tokenizer was read: four bytes a token is the cautious answer.
     let dtype = TokenDtype::U32;
     let conditions = Conditions {
@@ -83,8 +82,7 @@ fn without_data(curriculum: &Curriculum, sizes: Vec<SourceSize>, threads: usize)
         volumes: vec![Volume::default(); sizes.len()],
         tokenizer_bytes: 2 << 20,
         threads: threads as u64,
-        batch_bytes: BATCH_BYTES,
-        document_bytes: largest_document(curriculum),
+        encoder_bytes: ENCODER_BYTES,
         ingest_rate: None,
         emit_rate: None,
     };
@@ -93,8 +91,4 @@ fn without_data(curriculum: &Curriculum, sizes: Vec<SourceSize>, threads: usize)
         number::bytes(dtype.width() as u128)
     ));
     Known { sizes, dtype, vocab_size: None, conditions }
-}
-
-fn largest_document(curriculum: &Curriculum) -> u64 {
-    curriculum.sources.iter().map(|source| source.max_document_bytes).max().unwrap_or(0)
 }

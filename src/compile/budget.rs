@@ -2,6 +2,7 @@
 
 use super::Options;
 use crate::error::{Error, Result};
+use crate::plan::memory::{BATCH_FACTOR, DOCUMENT_FACTOR, LEAST_BATCH, LEAST_SEGMENT, least, taken};
 use crate::plan::number;
 
 /// Shares of the memory.
@@ -19,24 +20,13 @@ pub struct Budget {
     pub free_bytes: u64,
 }
 
-/// What a batch may take beyond its own size: decoding holds pages, columns and line buffers at once.
-const BATCH_FACTOR: u64 = 8;
-/// The same for one long document: its line, its text, what the encoder makes of it, its ids, its tokens.
-const DOCUMENT_FACTOR: u64 = 8;
-/// Everything that is small: journals, tables, stacks, blocks of windows on their way to disk.
-const FIXED: u64 = 32 << 20;
-const LEAST_BATCH: u64 = 64 << 10;
-const LEAST_SEGMENT: u64 = 4 << 20;
 const MOST_SEGMENT: u64 = 512 << 20;
-/// Left at least for long documents and large pages, one at a time.
-const LEAST_LARGE: u64 = 16 << 20;
 const MOST_PAGE: u64 = 512 << 20;
 
 /// Divides what the tokenizer leaves: `resident` bytes are taken, and each worker's encoder takes up to `encoder` more.
 pub fn split(options: &Options, resident: u64, encoder: u64) -> Result<Budget> {
     let threads = (options.threads as u64).max(1);
-    let taken = resident + FIXED + threads * encoder;
-    let least = threads * (LEAST_SEGMENT + BATCH_FACTOR * LEAST_BATCH) + LEAST_LARGE;
+    let (taken, least) = (taken(resident, encoder, threads), least(threads, 0));
     let Some(left) = options.memory.checked_sub(taken).filter(|left| *left >= least) else {
         return Err(Error::Curriculum {
             rendered: String::new(),
@@ -97,7 +87,7 @@ mod tests {
             let b = split(&options(memory, threads), resident, encoder).unwrap();
             let workers = threads as u64 * (b.segment_bytes as u64 + BATCH_FACTOR * b.batch_bytes as u64 + encoder);
             let large = b.document_bytes * DOCUMENT_FACTOR;
-            assert!(resident + FIXED + workers + large <= memory, "{b:?} in {memory}");
+            assert!(resident + crate::plan::memory::FIXED + workers + large <= memory, "{b:?} in {memory}");
         }
         let error = split(&options(160 << 20, 2), resident, encoder).unwrap_err();
         assert_eq!(error.exit_code(), 2);

@@ -14,6 +14,7 @@ pub mod estimate;
 pub mod expect;
 pub mod exports;
 pub mod feasible;
+pub mod memory;
 pub mod number;
 pub mod patch;
 pub mod predict;

@@ -9,18 +9,15 @@
 //! Scratch: every source's tokens once, at the token's width, with [`DOCUMENT_BYTES`] a document; while a source of many
 //! segments is compacted, its largest once more.
 //!
-//! Memory floor: the tokenizer, as many times its file as [`TOKENIZER_TIMES`]; for each thread a batch and the largest
-//! document; for each source the index of one range.
+//! Memory floor: see [`memory`]; the tokenizer is taken for as many times its file as [`TOKENIZER_TIMES`].
 
 use serde::Serialize;
 use syllabus_reader::format::TokenDtype;
 
-use super::Plan;
+use super::{Plan, memory};
 
 /// Bytes that a document adds to its segment's index: key, place, length.
 pub const DOCUMENT_BYTES: u64 = 32;
-/// Bytes of a document in the index of a range.
-pub const RANGE_ENTRY_BYTES: u64 = 48;
 /// A loaded tokenizer measures about so many times its file (vocabulary, merges, caches, both backends at the probe).
 pub const TOKENIZER_TIMES: u64 = 12;
 /// Tokens that a range holds at most, on average.
@@ -52,11 +49,8 @@ pub struct Conditions {
     pub tokenizer_bytes: u64,
     /// Threads.
     pub threads: u64,
-    /// Bytes of a batch of text.
-    pub batch_bytes: u64,
-    /// The largest document that may come, where none was seen: the smallest `max_document_bytes` that holds for a source
-    /// is not known to be reached, so this is what one thread sets aside.
-    pub document_bytes: u64,
+    /// What one thread's encoder holds at most, in bytes.
+    pub encoder_bytes: u64,
     /// Text that one thread ingests in a second, in bytes, where it was measured.
     pub ingest_rate: Option<f64>,
     /// Output that one thread writes in a second, in bytes, where it was measured.
@@ -117,7 +111,7 @@ pub fn predict(plan: &Plan, with: &Conditions) -> Prediction {
     let mut scratch = 0_u128;
     let mut largest_source = 0;
     let mut text = 0_u128;
-    let mut indexes = 0_u128;
+    let mut in_ranges = 0_u128;
     for (source, of) in plan.sources.iter().enumerate() {
         let tokens = u128::from(of.size.tokens);
         let bytes = tokens * width + documents(source) * u128::from(DOCUMENT_BYTES);
@@ -126,26 +120,28 @@ pub fn predict(plan: &Plan, with: &Conditions) -> Prediction {
         text += volume(source).text_bytes.map_or(tokens * u128::from(TEXT_BYTES), u128::from);
         let range = u128::from(RANGE_TOKENS);
         let in_range = if tokens <= range { documents(source) } else { (documents(source) * range).div_ceil(tokens) };
-        indexes += in_range * u128::from(RANGE_ENTRY_BYTES);
+        in_ranges += in_range;
     }
-    let largest_document =
-        with.volumes.iter().filter_map(|volume| volume.largest_document).max().unwrap_or(with.document_bytes);
-    let threads = u128::from(with.threads.max(1));
-    let floor = u128::from(with.tokenizer_bytes) * u128::from(TOKENIZER_TIMES)
-        + threads * (u128::from(with.batch_bytes) + u128::from(largest_document))
-        + indexes;
+    let bounded = |bytes: u128| u64::try_from(bytes).unwrap_or(u64::MAX);
+    let threads = with.threads.max(1);
+    let floor = memory::floor(
+        with.tokenizer_bytes.saturating_mul(TOKENIZER_TIMES),
+        with.encoder_bytes,
+        threads,
+        with.volumes.iter().filter_map(|volume| volume.largest_document).max().unwrap_or(0),
+        bounded(in_ranges),
+    );
     let spent = |bytes: u128, rate: Option<f64>| {
         rate.filter(|rate| *rate > 0.0).map(|rate| bytes as f64 / (rate * threads as f64))
     };
     let seconds =
         spent(text, with.ingest_rate).map(|ingest| ingest + spent(bin + idx + arrow, with.emit_rate).unwrap_or(0.0));
-    let bounded = |bytes: u128| u64::try_from(bytes).unwrap_or(u64::MAX);
     Prediction {
         bin_bytes: bounded(bin),
         idx_bytes: bounded(idx),
         arrow_bytes: bounded(arrow),
         scratch_bytes: bounded(scratch + largest_source),
-        memory_floor: bounded(floor),
+        memory_floor: floor,
         text_bytes: bounded(text),
         seconds,
     }
@@ -177,8 +173,7 @@ mod tests {
                 volumes: vec![seen],
                 tokenizer_bytes: 1000,
                 threads: 2,
-                batch_bytes: 10_000,
-                document_bytes: 1 << 20,
+                encoder_bytes: 5000,
                 ingest_rate: Some(1000.0),
                 emit_rate: Some(100.0),
             },
@@ -189,7 +184,8 @@ mod tests {
         assert_eq!(found.idx_bytes, 34 + fragments * 20);
         assert_eq!(found.arrow_bytes, 1000 * 12 + fragments * 32);
         assert_eq!(found.scratch_bytes, 2 * (100_000 * 2 + 500 * 32) + 50_000 * 2 + 100 * 32);
-        assert_eq!(found.memory_floor, 12 * 1000 + 2 * (10_000 + 9_000) + 600 * 48);
+        let mib = 1 << 20;
+        assert_eq!(found.memory_floor, 12 * 1000 + 32 * mib + 2 * (5000 + mib / 2) + 2 * 16 * mib);
         assert_eq!(found.text_bytes, 400_000 + 200_000);
         let seconds = 600_000.0 / 2000.0 + found.output_bytes() as f64 / 200.0;
         assert_eq!(found.seconds, Some(seconds));

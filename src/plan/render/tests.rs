@@ -17,8 +17,7 @@ fn conditions(sources: usize) -> Conditions {
         volumes: vec![Volume::default(); sources],
         tokenizer_bytes: 2_000_000,
         threads: 2,
-        batch_bytes: 4 << 20,
-        document_bytes: 64 << 20,
+        encoder_bytes: 12 << 20,
         ingest_rate: Some(60e6),
         emit_rate: Some(500e6),
     }
