@@ -18,6 +18,8 @@ use super::{Plan, memory};
 
 /// Bytes that a document adds to its segment's index: key, place, length.
 pub const DOCUMENT_BYTES: u64 = 32;
+/// The process itself, with nothing loaded.
+pub const PROCESS_BYTES: u64 = 28 << 20;
 /// A loaded tokenizer measures about so many times its file (vocabulary, merges, caches, both backends at the probe).
 pub const TOKENIZER_TIMES: u64 = 12;
 /// Tokens that a range holds at most, on average.
@@ -125,7 +127,7 @@ pub fn predict(plan: &Plan, with: &Conditions) -> Prediction {
     let bounded = |bytes: u128| u64::try_from(bytes).unwrap_or(u64::MAX);
     let threads = with.threads.max(1);
     let floor = memory::floor(
-        with.tokenizer_bytes.saturating_mul(TOKENIZER_TIMES),
+        with.tokenizer_bytes.saturating_mul(TOKENIZER_TIMES).saturating_add(PROCESS_BYTES),
         with.encoder_bytes,
         threads,
         with.volumes.iter().filter_map(|volume| volume.largest_document).max().unwrap_or(0),
@@ -185,7 +187,7 @@ mod tests {
         assert_eq!(found.arrow_bytes, 1000 * 12 + fragments * 32);
         assert_eq!(found.scratch_bytes, 2 * (100_000 * 2 + 500 * 32) + 50_000 * 2 + 100 * 32);
         let mib = 1 << 20;
-        assert_eq!(found.memory_floor, 12 * 1000 + 32 * mib + 2 * (5000 + mib / 2) + 2 * 16 * mib);
+        assert_eq!(found.memory_floor, 12 * 1000 + (28 + 32) * mib + 2 * (5000 + mib / 2) + 2 * 16 * mib);
         assert_eq!(found.text_bytes, 400_000 + 200_000);
         let seconds = 600_000.0 / 2000.0 + found.output_bytes() as f64 / 200.0;
         assert_eq!(found.seconds, Some(seconds));
