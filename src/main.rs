@@ -7,17 +7,21 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    give_memory_back_at_once();
     encode_on_our_own_threads();
-    syllabus::cli::main()
+    syllabus::cli::main(syllabus::cli::Allocator { eager, release })
 }
 
-/// `--memory` is a ceiling: what is free must not stay with the process for the second that the allocator would keep it.
-fn give_memory_back_at_once() {
+/// Whether free memory goes back to the system at once, or after a second in which it may be used again.
+fn eager(eager: bool) {
     /// The place of `mi_option_purge_delay` among mimalloc's options (milliseconds), which the bindings do not name.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
     // SAFETY: sets a number in the allocator's own table of options; any option and number may be set at any time.
-    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 0) };
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, if eager { 0 } else { 1000 }) };
+}
+
+fn release() {
+    // SAFETY: the allocator gives back what nobody holds; it may be asked at any time.
+    unsafe { libmimalloc_sys::mi_collect(true) };
 }
 
 /// `fastokens` would spread long documents over a thread pool of its own, beyond `--threads`; ours are busy already.

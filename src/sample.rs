@@ -41,10 +41,16 @@ pub struct Sampled {
     pub contract: Contract,
 }
 
-/// Loads the tokenizer and lets the reference judge it on texts of every source: the first of a few files, of those the
-/// ones with the smallest keys.
+/// Loads the tokenizer and lets the reference judge it on texts of every source.
 pub fn tokenizer(resolved: &Resolved) -> Result<Loaded> {
-    let mut loaded = contract::load(&resolved.tokenizer, &resolved.curriculum.tokenizer)?;
+    let mut loaded = contract::unjudged(&resolved.tokenizer, &resolved.curriculum.tokenizer)?;
+    loaded.judge(&judged(resolved)?)?;
+    Ok(loaded)
+}
+
+/// Texts of every source for the tokenizer's judge, each with its source's name: the first of a few files, of those the ones
+/// with the smallest keys.
+pub fn judged(resolved: &Resolved) -> Result<Vec<(String, String)>> {
     let mut samples = Vec::new();
     for (source, files) in resolved.curriculum.sources.iter().zip(&resolved.files) {
         let spec = Arc::new(ReadSpec::of_source(source, small()));
@@ -62,9 +68,7 @@ pub fn tokenizer(resolved: &Resolved) -> Result<Loaded> {
         });
         samples.extend(texts.into_iter().map(|text| (source.name.clone(), text)));
     }
-    loaded.judge(&samples)?;
-    loaded.release_reference();
-    Ok(loaded)
+    Ok(samples)
 }
 
 /// Bounds for reading the head of a file.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use syllabus_reader::format::manifest::ValidationSummary;
 
 use super::args::Compile;
-use super::{colour, progress, values};
+use super::{colour, memory, progress, values};
 use crate::compile::{Options, Outcome, compile};
 use crate::curriculum;
 use crate::error::{Error, Result};
@@ -28,6 +28,7 @@ pub fn run(args: &Compile) -> Result<()> {
         work: args.work.clone(),
         segment_bytes: args.segment_bytes,
     };
+    memory::limit(args.memory);
     let progress = progress::show(args.progress);
     let watch = Arc::new(Watch::default());
     stop_on_signal(&watch)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::args::Dedup;
-use super::{colour, progress, values};
+use super::{colour, memory, progress, values};
 use crate::compile::{Options, Started, Survived, survive};
 use crate::curriculum;
 use crate::dedup::removed::{Reason, Removed};
@@ -28,8 +28,9 @@ pub fn run(args: &Dedup) -> Result<()> {
         work: Some(args.work.clone()),
         segment_bytes: None,
     };
+    memory::limit(args.memory);
     let progress = progress::show(args.progress);
-    let started = Started::new(&resolved, &options, &*progress)?;
+    let started = Started::new(&resolved, &options, true, &*progress)?;
     let survived = survive(&started, &resolved, &options, &Watch::default(), &*progress)?;
     let names: Vec<&str> = resolved.curriculum.sources.iter().map(|s| s.name.as_str()).collect();
     super::print(&counts(&names, &started, &survived)?)?;
@@ -132,7 +133,7 @@ fn text_of(key: u128, store: &SourceStore, started: &Started) -> Result<String> 
         let mut bytes = Vec::new();
         segment.row_tokens(row, &mut bytes)?;
         let ids = started.contract.ids(&bytes);
-        return started.tokenizer.tokenizer.decode(started.contract.unframed(&ids));
+        return started.tokenizer()?.decode(started.contract.unframed(&ids));
     }
     Ok(String::new())
 }

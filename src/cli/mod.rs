@@ -6,6 +6,7 @@ mod clean;
 mod compile;
 mod dedup;
 mod inspect;
+mod memory;
 mod plan;
 mod progress;
 mod report;
@@ -22,9 +23,12 @@ use crate::error::{Error, Result};
 use crate::ingest::decode;
 use args::{Args, Command};
 
-/// Runs the command line of this process.
+pub use memory::Allocator;
+
+/// Runs the command line of this process, whose allocator is `allocator`.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main(allocator: Allocator) -> ExitCode {
+    memory::set(allocator);
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return usage(&error),

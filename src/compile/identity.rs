@@ -34,8 +34,16 @@ pub fn identity(
     let signed =
         near.map_or_else(String::new, |near| format!("{} words, version {}", near.shingle, signature::VERSION));
     common.insert("near-duplicate signatures".to_owned(), signed);
+    // The ids are the same by proof; but what one backend has encoded before the proof failed must not pass for the other's.
+    let reference = contract.backend == crate::tokenize::reference::BACKEND;
+    common.insert("`backend`".to_owned(), if reference { "reference" } else { "fast" }.to_owned());
+    Ok(Identity { common, sources: sources(resolved)? })
+}
+
+/// What each source's segments depend on.
+pub fn sources(resolved: &Resolved) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
     let mut sources = BTreeMap::new();
-    for (source, files) in curriculum.sources.iter().zip(&resolved.files) {
+    for (source, files) in resolved.curriculum.sources.iter().zip(&resolved.files) {
         let mut of = BTreeMap::new();
         of.insert("`text`".to_owned(), format!("{:?}", source.text));
         of.insert("`where`".to_owned(), source.filter.as_ref().map(|f| f.text.clone()).unwrap_or_default());
@@ -45,7 +53,7 @@ pub fn identity(
         of.insert("files".to_owned(), files_digest(files)?);
         sources.insert(source.name.clone(), of);
     }
-    Ok(Identity { common, sources })
+    Ok(sources)
 }
 
 /// Digest of paths, sizes and times of change: enough to notice that a file is not the one that was read.

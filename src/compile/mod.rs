@@ -6,6 +6,7 @@ mod finished;
 mod identity;
 mod near;
 pub mod progress;
+mod proof;
 mod survive;
 
 use std::path::{Path, PathBuf};
@@ -80,7 +81,7 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Pro
     let curriculum = &resolved.curriculum;
     let chosen = chosen_phases(curriculum, &options.phases)?;
     fs_err::create_dir_all(&options.out)?;
-    let started = Started::new(resolved, options, progress)?;
+    let started = Started::new(resolved, options, false, progress)?;
     let request = identity::request(&started.identity, resolved, options, &chosen);
     if let Some(manifest) = finished::check(&options.out, &started.work, &request, progress)? {
         return Ok(Outcome { manifest, reused: true });

@@ -1,11 +1,12 @@
 //! From the sources to the survivors: what `syllabus dedup` runs, and the first half of a compile.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::budget::{self, Budget};
 use super::progress::{Progress, Stage};
+use super::proof::{self, Proof};
 use super::{Options, identity, near};
 use crate::curriculum::Resolved;
 use crate::dedup::exact::{self, Ranks};
@@ -20,8 +21,8 @@ use crate::sample;
 use crate::store::Store;
 use crate::store::documents::SourceStore;
 use crate::store::journal::Identity;
-use crate::tokenize::Contract;
-use crate::tokenize::contract::Loaded;
+use crate::tokenize::judge::Judge;
+use crate::tokenize::{Contract, Tokenizer, contract, reference};
 
 /// A compile whose tokenizer is proved and whose store is open.
 pub struct Started {
@@ -31,13 +32,16 @@ pub struct Started {
     pub identity: Identity,
     /// The store.
     pub store: Store,
-    /// The tokenizer.
-    pub tokenizer: Loaded,
-    /// Its contract.
+    tokenizer: Option<Box<dyn Tokenizer>>,
+    /// The tokenizer's contract.
     pub contract: Contract,
     /// Who gets how much memory.
     pub memory: Budget,
     benchmarks: Option<Arc<Benchmarks>>,
+    /// The tokenizer's judge, while it has not spoken.
+    judge: Mutex<Option<Judge>>,
+    /// What it proves.
+    proof: Proof,
 }
 
 /// What is left after dedup, and what is not.
@@ -52,12 +56,38 @@ pub struct Survived {
 
 impl Started {
     /// Loads and proves the tokenizer, reads the benchmarks, divides the memory, opens the store.
-    pub fn new(resolved: &Resolved, options: &Options, progress: &dyn Progress) -> Result<Self> {
+    ///
+    /// What an earlier run has proved is not proved again, and a tokenizer that nothing will need is not loaded: `decodes`
+    /// says that somebody will want texts.
+    pub fn new(resolved: &Resolved, options: &Options, decodes: bool, progress: &dyn Progress) -> Result<Self> {
         let curriculum = &resolved.curriculum;
+        let spec = &curriculum.tokenizer;
         curriculum.warnings.iter().for_each(|warning| progress.warn(warning));
         progress.begin(Stage::Tokenizer, None);
-        let tokenizer = sample::tokenizer(resolved)?;
-        tokenizer.warnings.iter().for_each(|warning| progress.warn(warning));
+        let work = options.work.clone().unwrap_or_else(|| super::work_folder(&options.out));
+        fs_err::create_dir_all(&work)?;
+        let proof_key = proof::key(resolved)?;
+        let known = Proof::read(&work, &proof_key);
+        let mut loaded = match known {
+            Some(_) => None,
+            None => Some(contract::unjudged(&resolved.tokenizer, spec)?),
+        };
+        let mut judge = None;
+        if let Some(loaded) = &mut loaded {
+            judge = loaded.take_judge();
+            // Where another backend may take over, it must before the first document is encoded; where memory is short, the
+            // reference must be gone by then.
+            let waits = judge.as_ref().is_some_and(Judge::is_strict) && budget::resident() <= options.memory / 3;
+            if !waits && let Some(judge) = judge.take() {
+                loaded.judge_with(judge, &sample::judged(resolved)?)?;
+            }
+        }
+        let (contract, warnings) = match (&loaded, known) {
+            (Some(loaded), _) => (loaded.contract.clone(), loaded.warnings.clone()),
+            (None, Some((proof, contract))) => (contract, proof.warnings),
+            (None, None) => return Err(Error::Failed("no tokenizer was loaded (a defect of Syllabus)".to_owned())),
+        };
+        warnings.iter().for_each(|warning| progress.warn(warning));
         let benchmarks = match &curriculum.decontaminate {
             None => None,
             Some(asked) => {
@@ -65,17 +95,47 @@ impl Started {
                 Some(Arc::new(Benchmarks::load(&resolved.benchmarks, &asked.fields, ngram, coverage)?))
             }
         };
-        let contract = tokenizer.contract.clone();
-        let memory = budget::split(options, budget::resident(), tokenizer.tokenizer.encoder_bytes())?;
-        progress.end();
         let identity = identity::identity(resolved, &contract, benchmarks.as_deref(), options.thin.as_ref())?;
-        let work = options.work.clone().unwrap_or_else(|| super::work_folder(&options.out));
-        fs_err::create_dir_all(&work)?;
         // Only a convenience for `inspect`; what is proved stands in the manifest.
         crate::files::write_whole(&work.join("tokenizer"), format!("{}\n", resolved.tokenizer.display()).as_bytes())?;
         let (store, reuse) = Store::open(&work, contract.dtype, &identity)?;
         reuse.dropped.iter().for_each(|line| progress.note(&format!("stored work is not reused for {line}")));
-        Ok(Self { work, identity, store, tokenizer, contract, memory, benchmarks })
+        let proof = Proof::new(&proof_key, &contract, &warnings);
+        if loaded.is_some() && judge.is_none() {
+            proof.write(&work)?;
+        }
+        let whole = curriculum.sources.iter().all(|source| store.is_complete(&source.name));
+        let tokenizer = match loaded {
+            Some(loaded) => Some(loaded.tokenizer),
+            None if whole && !decodes && curriculum.dedup.near.is_none() => None,
+            None => {
+                let reference = contract.backend == reference::BACKEND;
+                Some(contract::proved(&resolved.tokenizer, &spec.special, reference)?)
+            }
+        };
+        let encoder = tokenizer.as_ref().map_or(0, |tokenizer| tokenizer.encoder_bytes());
+        let memory = budget::split(options, budget::resident(), encoder)?;
+        progress.end();
+        Ok(Self { work, identity, store, tokenizer, contract, memory, benchmarks, judge: Mutex::new(judge), proof })
+    }
+
+    /// The tokenizer, where one was needed.
+    ///
+    /// # Errors
+    /// Where nothing was to be encoded or decoded.
+    pub fn tokenizer(&self) -> Result<&dyn Tokenizer> {
+        self.tokenizer.as_deref().map(|tokenizer| tokenizer as &dyn Tokenizer).ok_or_else(|| {
+            Error::Failed("the tokenizer is asked for, but was not loaded (a defect of Syllabus)".to_owned())
+        })
+    }
+
+    /// What is still to prove of the tokenizer, as a task beside the first documents.
+    fn rest_of_proof<'a>(&'a self, resolved: &'a Resolved) -> Option<ingest::Aside<'a>> {
+        let judge = self.judge.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(Box::new(move || {
+            judge.strictly(self.tokenizer()?, &sample::judged(resolved)?)?;
+            self.proof.write(&self.work)
+        }))
     }
 }
 
@@ -89,7 +149,6 @@ pub fn survive(
 ) -> Result<Survived> {
     let curriculum = &resolved.curriculum;
     let Started { store, contract, memory, work, .. } = started;
-    let tokenizer = &*started.tokenizer.tokenizer;
     let ingest_options = ingest::Options {
         threads: options.threads,
         limits: Limits { batch_bytes: memory.batch_bytes, max_page_bytes: memory.page_bytes, ..Limits::default() },
@@ -100,7 +159,9 @@ pub fn survive(
         thin: options.thin.clone(),
     };
     progress.begin(Stage::Ingest, None);
-    let warnings = ingest::ingest(resolved, tokenizer, contract, store, &ingest_options, watch, &|units| {
+    let tokenizer = started.tokenizer.as_deref();
+    let aside = started.rest_of_proof(resolved);
+    let warnings = ingest::ingest(resolved, tokenizer, contract, store, &ingest_options, aside, watch, &|units| {
         progress.ingest(
             watch.units.load(Ordering::Relaxed),
             units,
@@ -138,7 +199,8 @@ pub fn survive(
     }
     if let Some(asked) = &curriculum.dedup.near {
         watch.check()?;
-        let search = near::Search { curriculum, near: asked, stores: &stores, tokenizer, contract };
+        let search =
+            near::Search { curriculum, near: asked, stores: &stores, tokenizer: started.tokenizer()?, contract };
         let (removed, warnings) = near::remove(&search, &scratch, memory.free_bytes, options.threads)?;
         others.extend(removed);
         warnings.iter().for_each(|warning| progress.warn(warning));

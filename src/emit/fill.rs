@@ -1,12 +1,13 @@
 //! Fills windows in memory, in parallel, and hands them to one writer in order.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use rayon::prelude::*;
 use syllabus_reader::format::Fragment;
 
 use super::shard::{Filled, fill_with, largest_id};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mix::Piece;
 use crate::store::documents::SourceStore;
 use crate::tokenize::Contract;
@@ -20,7 +21,9 @@ pub fn task_windows(window_tokens: u32, contract: &Contract) -> usize {
 }
 
 /// Fills the windows that `find` names: for window `i` it puts the pieces into its argument and returns source and padding.
+/// The memory of `filled`, whatever it held, is used again.
 pub fn fill<F>(
+    mut filled: Filled,
     windows: Range<usize>,
     window_tokens: u32,
     contract: &Contract,
@@ -32,7 +35,10 @@ where
 {
     let width = contract.dtype.width();
     let size = window_tokens as usize * width;
-    let mut filled = Filled { bytes: vec![0; windows.len() * size], ..Filled::default() };
+    // Every byte is overwritten below.
+    filled.bytes.resize(windows.len() * size, 0);
+    filled.rows.clear();
+    filled.fragments.clear();
     let mut pieces = Vec::new();
     for (i, window) in windows.zip(filled.bytes.chunks_exact_mut(size)) {
         pieces.clear();
@@ -62,28 +68,121 @@ where
     Ok(filled)
 }
 
-/// Runs `count` tasks on all threads and hands their results to `write` in order. While one round is written, the next is
-/// filled; at most two rounds are in memory.
-pub fn in_order<T: Send>(
+/// Runs `count` tasks on all threads of the pool and hands their results to `write` in order.
+///
+/// Whoever is free writes what is next, if it is ready and nobody else writes; else makes the next result, if not too many
+/// wait already (twice as many as threads); else waits. What was written is given to a later `make`, to use its memory again.
+/// The error that counts is the first in the tasks' order.
+pub fn in_order<T: Default + Send>(
     count: usize,
-    make: impl Fn(usize) -> Result<T> + Sync,
-    mut write: impl FnMut(T) -> Result<()> + Send,
+    make: impl Fn(usize, T) -> Result<T> + Sync,
+    write: impl FnMut(&T) -> Result<()> + Send,
 ) -> Result<()> {
-    let round = (rayon::current_num_threads() * 2).max(2);
-    let make_round =
-        |first: usize| -> Vec<Result<T>> { (first..count.min(first + round)).into_par_iter().map(&make).collect() };
-    let mut ready = make_round(0);
-    let mut next = round;
-    while !ready.is_empty() {
-        let (following, written) = rayon::join(
-            || make_round(next.min(count)),
-            || ready.into_iter().try_for_each(|made| made.and_then(&mut write)),
-        );
-        written?;
-        ready = following;
-        next += round;
+    let threads = rayon::current_num_threads();
+    let line = Line { count, ahead: 2 * threads, state: Mutex::default(), moved: Condvar::new() };
+    let write = Mutex::new(write);
+    rayon::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|_| line.work(&make, &write));
+        }
+    });
+    let state = line.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match state.failed {
+        Some(error) => Err(error),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Results on their way to the writer.
+struct Line<T> {
+    count: usize,
+    /// Most results that are made and not written.
+    ahead: usize,
+    state: Mutex<State<T>>,
+    /// Something in the state has changed.
+    moved: Condvar,
+}
+
+struct State<T> {
+    /// The next to make.
+    next: usize,
+    /// The next to write.
+    written: usize,
+    made: BTreeMap<usize, Result<T>>,
+    spare: Vec<T>,
+    writing: bool,
+    failed: Option<Error>,
+    /// A thread has panicked: the others must not wait for it.
+    broken: bool,
+}
+
+impl<T> Default for State<T> {
+    fn default() -> Self {
+        Self {
+            next: 0,
+            written: 0,
+            made: BTreeMap::new(),
+            spare: Vec::new(),
+            writing: false,
+            failed: None,
+            broken: false,
+        }
+    }
+}
+
+impl<T: Default> Line<T> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self, make: &impl Fn(usize, T) -> Result<T>, write: &Mutex<impl FnMut(&T) -> Result<()>>) {
+        let _guard = Broken(self);
+        let mut state = self.state();
+        while state.failed.is_none() && !state.broken && state.written < self.count {
+            let ready = if state.writing { None } else { state.made.first_key_value().map(|(first, _)| *first) };
+            if ready == Some(state.written)
+                && let Some((_, made)) = state.made.pop_first()
+            {
+                state.writing = true;
+                drop(state);
+                let written = made.and_then(|made| {
+                    let mut write = write.lock().unwrap_or_else(PoisonError::into_inner);
+                    write(&made).map(|()| made)
+                });
+                state = self.state();
+                state.writing = false;
+                state.written += 1;
+                match written {
+                    Ok(used) => state.spare.push(used),
+                    Err(error) => state.failed = Some(error),
+                }
+                self.moved.notify_all();
+            } else if state.next < self.count && state.next - state.written < self.ahead {
+                let task = state.next;
+                state.next += 1;
+                let spare = state.spare.pop().unwrap_or_default();
+                drop(state);
+                let made = make(task, spare);
+                state = self.state();
+                state.made.insert(task, made);
+                self.moved.notify_all();
+            } else {
+                state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+}
+
+/// Tells the others when its thread panics.
+struct Broken<'a, T: Default>(&'a Line<T>);
+
+impl<T: Default> Drop for Broken<'_, T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.state().broken = true;
+            self.0.moved.notify_all();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -93,13 +192,40 @@ mod tests {
     #[test]
     fn results_come_in_order() {
         for count in [0, 1, 7, 100] {
-            let mut seen = Vec::new();
-            in_order(count, Ok, |i| {
-                seen.push(i);
+            let mut seen: Vec<usize> = Vec::new();
+            let make = |i, mut memory: Vec<usize>| {
+                memory.clear();
+                memory.push(i);
+                Ok(memory)
+            };
+            in_order(count, make, |made| {
+                seen.extend_from_slice(made);
                 Ok(())
             })
             .unwrap();
             assert_eq!(seen, (0..count).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn the_first_error_in_order_counts_whether_in_making_or_in_writing() {
+        fn failed<T>(at: usize) -> Result<T> {
+            Err(Error::Failed(at.to_string()))
+        }
+        let mut written = 0;
+        let make = |i, _| if i % 10 == 7 { failed(i) } else { Ok(i) };
+        let error = in_order(100, make, |_| {
+            written += 1;
+            Ok(())
+        });
+        assert_eq!((error.unwrap_err().to_string(), written), ("7".to_owned(), 7));
+        let error = in_order(100, |i, _| Ok(i), |&i| if i >= 3 { failed(i) } else { Ok(()) });
+        assert_eq!(error.unwrap_err().to_string(), "3");
+    }
+
+    #[test]
+    #[should_panic(expected = "in a task")]
+    fn a_panic_ends_it() {
+        let _never = in_order(100, |i, _| if i == 20 { panic!("in a task") } else { Ok(i) }, |_| Ok(()));
     }
 }

@@ -80,9 +80,9 @@ pub fn emit(
             let stretch = order.next_stretch(in_shard)?;
             in_shard -= stretch.len() as u64;
             write(inputs, number, plan, &stretch, |filled| {
-                emitted.count(&filled);
+                emitted.count(filled);
                 tick(filled.rows.len() as u64);
-                writer.push(&filled)
+                writer.push(filled)
             })?;
         }
         shards.push(writer.finish()?);
@@ -111,14 +111,14 @@ fn write(
     number: usize,
     plan: &PhasePlan,
     stretch: &[(usize, u64)],
-    push: impl FnMut(Filled) -> Result<()> + Send,
+    push: impl FnMut(&Filled) -> Result<()> + Send,
 ) -> Result<()> {
     let task = task_windows(plan.window_tokens, inputs.contract);
     in_order(
         stretch.len().div_ceil(task),
-        |t| {
+        |t, filled| {
             let windows = t * task..stretch.len().min((t + 1) * task);
-            fill(windows, plan.window_tokens, inputs.contract, inputs.stores, |i, pieces| {
+            fill(filled, windows, plan.window_tokens, inputs.contract, inputs.stores, |i, pieces| {
                 let (source, k) = stretch[i];
                 Ok((source, inputs.streams[source].window(number, k, pieces)?))
             })

@@ -44,15 +44,15 @@ pub fn emit(
     let task = task_windows(window_tokens, contract);
     in_order(
         count.div_ceil(task),
-        |t| {
+        |t, filled| {
             let windows = t * task..count.min((t + 1) * task);
-            fill(windows, window_tokens, contract, stores, |i, pieces| {
+            fill(filled, windows, window_tokens, contract, stores, |i, pieces| {
                 Ok((source, line.window(i as u64, window_tokens, pieces)))
             })
         },
         |filled| {
             max_id = max_id.max(filled.max_id);
-            writer.push(&filled)
+            writer.push(filled)
         },
     )?;
     let shards = vec![writer.finish()?];

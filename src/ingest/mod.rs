@@ -72,13 +72,19 @@ impl Watch {
     }
 }
 
-/// Reads, judges and tokenizes all sources into the store. Sources that the store has whole are not opened. Returns warnings.
+/// Something that one worker does before it draws documents; its error is an error of the ingest.
+pub type Aside<'a> = Box<dyn FnOnce() -> Result<()> + Send + 'a>;
+
+/// Reads, judges and tokenizes all sources into the store. Sources that the store has whole are not opened; without a
+/// tokenizer all of them must be. Returns warnings.
+#[expect(clippy::too_many_arguments, reason = "what is read, with what, to where, how, and who watches")]
 pub fn ingest(
     resolved: &Resolved,
-    tokenizer: &dyn Tokenizer,
+    tokenizer: Option<&dyn Tokenizer>,
     contract: &Contract,
     store: &Store,
     options: &Options,
+    mut aside: Option<Aside<'_>>,
     watch: &Watch,
     tick: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<String>> {
@@ -123,11 +129,14 @@ pub fn ingest(
         long_document: Mutex::new(()),
     };
     let errors = Mutex::new(Vec::new());
-    let running = AtomicU64::new(options.threads as u64);
+    let workers = tokenizer.map_or(0, |_| options.threads);
+    let running = AtomicU64::new(workers as u64);
     std::thread::scope(|scope| {
-        for _ in 0..options.threads {
-            scope.spawn(|| {
-                if let Err(error) = Worker::new(&shared, tokenizer).and_then(Worker::run) {
+        for tokenizer in tokenizer.into_iter().cycle().take(workers) {
+            let (aside, shared, errors, running) = (aside.take(), &shared, &errors, &running);
+            scope.spawn(move || {
+                let before = aside.map_or(Ok(()), |aside| aside());
+                if let Err(error) = before.and_then(|()| Worker::new(shared, tokenizer)).and_then(Worker::run) {
                     watch.stop.store(true, Ordering::Relaxed);
                     errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
                 }

@@ -2,21 +2,18 @@
 
 use std::path::Path;
 
-use rayon::prelude::*;
 use syllabus_reader::format::TokenDtype;
 
 use super::decode::Decoder;
 use super::fast::Fast;
 use super::file::{AddedToken, Model, Parts, TokenizerFile, Vocabulary, nearest, unmark};
-use super::probe::{compare, head, texts};
+use super::judge::Judge;
+use super::probe::texts;
 use super::reference::Reference;
 use super::sentencepiece::SentencePiece;
 use super::{Contract, Tokenizer};
 use crate::curriculum::checked::{Backend, Bos, TokenizerSpec};
-use crate::error::{Error, Result};
-
-/// Longest part of a sample document that is compared, in bytes.
-const SAMPLE_BYTES: usize = 64 << 10;
+use crate::error::Result;
 
 /// A tokenizer, ready to encode.
 pub struct Loaded {
@@ -26,14 +23,9 @@ pub struct Loaded {
     pub contract: Contract,
     /// What its user should know, one line each.
     pub warnings: Vec<String>,
-    /// The judge, while it is held and not itself the backend.
-    reference: Option<Reference>,
-    backend: Backend,
-    file: TokenizerFileName,
+    /// What compares it with the reference; gone once it has, or when the reference itself encodes.
+    judge: Option<Judge>,
 }
-
-/// The file's path, for errors.
-type TokenizerFileName = std::path::PathBuf;
 
 impl std::fmt::Debug for Loaded {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -47,14 +39,24 @@ impl std::fmt::Debug for Loaded {
 
 /// Loads the tokenizer at `path` as the curriculum asks.
 ///
-/// The fastest backend that loads the file encodes; it has given the reference's ids on the probe texts. Give it samples
-/// of the corpus too ([`Loaded::judge`]), then let the reference go ([`Loaded::release_reference`]).
+/// The fastest backend that loads the file encodes, and gives the reference's ids on the probe texts.
 ///
 /// # Errors
-/// When the file cannot be read or loaded, a named token is not exactly one id, the BOS is unsaid though the tokenizer's
-/// template adds one, or the backend differs from the reference on a probe text (with `backend: auto` the reference
+/// As [`unjudged`], and when the backend differs from the reference on a probe text (with `backend: auto` the reference
 /// takes over instead, and a warning says so).
 pub fn load(path: &Path, spec: &TokenizerSpec) -> Result<Loaded> {
+    let mut loaded = unjudged(path, spec)?;
+    loaded.judge(&[])?;
+    Ok(loaded)
+}
+
+/// The same before the fast backend was compared with the reference: its ids are not to be trusted until
+/// [`Loaded::judge`], or the judge of [`Loaded::take_judge`], has spoken.
+///
+/// # Errors
+/// When the file cannot be read or loaded, a named token is not exactly one id, or the BOS is unsaid though the tokenizer's
+/// template adds one.
+pub fn unjudged(path: &Path, spec: &TokenizerSpec) -> Result<Loaded> {
     let file = TokenizerFile::read(path)?;
     let parts = file.parts()?;
     let model: Model<'_> = serde_json::from_str(parts.model.get())
@@ -68,22 +70,27 @@ pub fn load(path: &Path, spec: &TokenizerSpec) -> Result<Loaded> {
     let mut warnings = Vec::new();
 
     let json = file.for_library(&spec.special)?;
-    let backend: Option<Box<dyn Tokenizer>> = match spec.backend {
-        Backend::Reference => None,
-        Backend::Fast | Backend::Auto => {
-            match fastest(&file, &parts, &model, &vocabulary, decoder.clone(), &json, &spec.special)? {
-                Ok(backend) => Some(backend),
-                Err(why) => {
-                    warnings.push(format!(
-                        "no fast backend loads the tokenizer, so Hugging Face's `tokenizers` encodes: {why}"
-                    ));
-                    None
-                }
+    // Each takes a second where the vocabulary is large, and neither needs the other.
+    let (fast, reference) = rayon::join(
+        || match spec.backend {
+            Backend::Reference => Ok(None),
+            Backend::Fast | Backend::Auto => {
+                fastest(&file, &parts, &model, &vocabulary, decoder.clone(), &json, &spec.special).map(Some)
             }
+        },
+        || Reference::load(&file, &json, decoder.clone()),
+    );
+    let reference = reference?;
+    drop(json);
+    let backend = match fast? {
+        None => None,
+        Some(Ok(backend)) => Some(backend),
+        Some(Err(why)) => {
+            warnings
+                .push(format!("no fast backend loads the tokenizer, so Hugging Face's `tokenizers` encodes: {why}"));
+            None
         }
     };
-    let reference = Reference::load(&file, &json, decoder)?;
-    drop(json);
 
     check_added_ids(&file, &parts.added_tokens, &reference)?;
     let names = Names { file: &file, vocabulary: &vocabulary, added: &parts.added_tokens, reference: &reference };
@@ -114,29 +121,33 @@ pub fn load(path: &Path, spec: &TokenizerSpec) -> Result<Loaded> {
         pad_id,
         backend: String::new(),
     };
-    let probes = texts(&parts.added_tokens);
-    let mut loaded = match backend {
-        Some(tokenizer) => Loaded {
-            tokenizer,
-            contract,
-            warnings,
-            reference: Some(reference),
-            backend: spec.backend,
-            file: path.to_path_buf(),
-        },
-        None => Loaded {
-            tokenizer: Box::new(reference),
-            contract,
-            warnings,
-            reference: None,
-            backend: spec.backend,
-            file: path.to_path_buf(),
-        },
+    let (tokenizer, judge): (Box<dyn Tokenizer>, _) = match backend {
+        Some(tokenizer) => {
+            let judge = Judge::new(reference, texts(&parts.added_tokens), spec.backend, path);
+            (tokenizer, Some(judge))
+        }
+        None => (Box::new(reference), None),
     };
-    loaded.contract.backend = loaded.tokenizer.backend().to_owned();
-    loaded
-        .compare_all(probes.iter().enumerate().map(|(number, text)| (format!("probe text {number}"), text.as_str())))?;
-    Ok(loaded)
+    let contract = Contract { backend: tokenizer.backend().to_owned(), ..contract };
+    Ok(Loaded { tokenizer, contract, warnings, judge })
+}
+
+/// Loads a backend alone, which an earlier run has proved: the reference when that was the one, else the fastest.
+///
+/// # Errors
+/// When the file cannot be read, or the backend does not load it.
+pub fn proved(path: &Path, special: &[String], reference: bool) -> Result<Box<dyn Tokenizer>> {
+    let file = TokenizerFile::read(path)?;
+    let parts = file.parts()?;
+    let bad = |error: &dyn std::fmt::Display| file.error(format!("cannot be read: {error}"));
+    let model: Model<'_> = serde_json::from_str(parts.model.get()).map_err(|error| bad(&error))?;
+    let vocabulary = Vocabulary::parse(model.vocab).map_err(|error| bad(&error))?;
+    let decoder = Decoder::build(&file, &parts, &model, &vocabulary)?;
+    let json = file.for_library(special)?;
+    if reference {
+        return Ok(Box::new(Reference::load(&file, &json, decoder)?));
+    }
+    fastest(&file, &parts, &model, &vocabulary, decoder, &json, special)?.map_err(|why| file.error(why))
 }
 
 /// The fastest backend that loads the file, or why none does.
@@ -161,63 +172,42 @@ fn fastest(
 }
 
 impl Loaded {
-    /// Compares the backend with the reference on documents of the corpus: pairs of source name and text. Each text is
-    /// cut to 64 KiB.
+    /// Compares the backend with the reference on the probe texts and on documents of the corpus, pairs of source name and
+    /// text, on all threads of the current pool; then lets the reference go.
     ///
     /// # Errors
     /// When they differ and the backend is not `auto`; with `auto` the reference takes over and a warning says so.
     pub fn judge(&mut self, samples: &[(String, String)]) -> Result<()> {
-        self.compare_all(
-            samples.iter().map(|(source, text)| (format!("a document of source `{source}`"), head(text, SAMPLE_BYTES))),
-        )
+        match self.judge.take() {
+            Some(judge) => self.judge_with(judge, samples),
+            None => Ok(()),
+        }
     }
 
-    /// Frees the reference once it has judged.
-    pub fn release_reference(&mut self) {
-        self.reference = None;
+    /// The same with the judge of [`Self::take_judge`].
+    ///
+    /// # Errors
+    /// As [`Self::judge`].
+    pub fn judge_with(&mut self, judge: Judge, samples: &[(String, String)]) -> Result<()> {
+        if let Some(difference) = judge.on_all_threads(&*self.tokenizer, samples)? {
+            let (reference, warning) = judge.take_over(difference)?;
+            self.tokenizer = Box::new(reference);
+            self.contract.backend = self.tokenizer.backend().to_owned();
+            self.warnings.push(warning);
+        }
+        Ok(())
+    }
+
+    /// The judge, for whoever has samples later than the first documents are encoded; none when the reference itself
+    /// encodes.
+    pub fn take_judge(&mut self) -> Option<Judge> {
+        self.judge.take()
     }
 
     /// The same with another judge.
     #[cfg(test)]
-    pub(super) fn with_reference(self, reference: Reference, backend: Backend) -> Self {
-        Self { reference: Some(reference), backend, ..self }
-    }
-
-    /// Compares texts, each with what it is; a difference is an error, or makes the reference take over.
-    fn compare_all<'a>(&mut self, texts: impl Iterator<Item = (String, &'a str)>) -> Result<()> {
-        let Some(reference) = &self.reference else { return Ok(()) };
-        // The reference is slow, so all threads take part; the first difference in the texts' order is the one that counts.
-        let texts: Vec<(String, &str)> = texts.collect();
-        let found = texts
-            .par_iter()
-            .map_init(
-                || self.tokenizer.encoder(),
-                |encoder, (what, text)| match compare(&mut **encoder, reference, text) {
-                    Ok(difference) => difference.map(|difference| Ok((what, *text, difference))),
-                    Err(error) => Some(Err(error)),
-                },
-            )
-            .find_map_first(|found| found)
-            .transpose()?;
-        let Some((what, text, difference)) = found else { return Ok(()) };
-        let near = &text[text.floor_char_boundary(difference.at.saturating_sub(20))..];
-        let near = head(near, 48);
-        let said = format!(
-            "{} differs from Hugging Face's `tokenizers` on {what}, {difference}, near {near:?}",
-            self.tokenizer.backend()
-        );
-        if self.backend != Backend::Auto {
-            return Err(Error::Tokenizer {
-                file: self.file.clone(),
-                message: format!("{said}; say `backend: auto` to fall back to `tokenizers`, or `backend: reference`"),
-            });
-        }
-        if let Some(reference) = self.reference.take() {
-            self.tokenizer = Box::new(reference);
-            self.contract.backend = self.tokenizer.backend().to_owned();
-            self.warnings.push(format!("{said}; `tokenizers` encodes instead, many times slower"));
-        }
-        Ok(())
+    pub(super) fn with_judge(self, judge: Judge) -> Self {
+        Self { judge: Some(judge), ..self }
     }
 }
 

@@ -4,6 +4,7 @@ pub mod contract;
 pub mod decode;
 pub mod fast;
 pub mod file;
+pub mod judge;
 pub mod probe;
 pub mod reference;
 pub mod sentencepiece;

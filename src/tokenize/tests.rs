@@ -3,8 +3,9 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
-use super::contract::{Loaded, load};
+use super::contract::{Loaded, load, unjudged};
 use super::file::TokenizerFile;
+use super::judge::Judge;
 use super::probe::compare;
 use super::reference::Reference;
 use crate::curriculum::checked::{Backend, Bos, TokenizerSpec};
@@ -71,8 +72,8 @@ fn ids_are_the_references_on_probes_and_on_real_documents() {
     let samples = documents(&folder, 600, 8 << 10);
     assert!(samples.len() > 90, "{} documents", samples.len());
     for (name, size, eos) in ALL {
-        // Loading compares the probe texts.
-        let mut loaded = load(&tokenizer(&folder, name), &spec(Bos::None, Some(eos), &[])).unwrap();
+        // Judging compares the probe texts too.
+        let mut loaded = unjudged(&tokenizer(&folder, name), &spec(Bos::None, Some(eos), &[])).unwrap();
         loaded.judge(&samples).unwrap();
         assert_eq!(loaded.contract.vocab_size, size, "{name}");
         assert_eq!(loaded.contract.dtype, TokenDtype::for_vocabulary(size), "{name}");
@@ -163,12 +164,15 @@ fn a_backend_that_differs_is_an_error_or_with_auto_falls_back() {
     let difference = compare(&mut *loaded.tokenizer.encoder(), &other, "same same\nbut different").unwrap().unwrap();
     assert_eq!((difference.token, difference.at), (0, 0));
     let sample = [("web".to_owned(), "some text".to_owned())];
-    let mut strict = loaded.with_reference(other, Backend::Fast);
+    let judge = |reference, backend| Judge::new(reference, vec![String::new()], backend, Path::new("tokenizer.json"));
+    let again = judge(other, Backend::Fast).strictly(&*loaded.tokenizer, &sample).unwrap_err().to_string();
+    let other = Reference::load(&file, &file.for_library(&[]).unwrap(), None).unwrap();
+    let mut strict = loaded.with_judge(judge(other, Backend::Fast));
     let error = strict.judge(&sample).unwrap_err().to_string();
     assert!(error.contains("source `web`") && error.contains("at byte 0"), "{error}");
-    let file = TokenizerFile::read(&tokenizer(&folder, "gpt2")).unwrap();
+    assert_eq!(error, again);
     let other = Reference::load(&file, &file.for_library(&[]).unwrap(), None).unwrap();
-    let mut auto = strict.with_reference(other, Backend::Auto);
+    let mut auto = strict.with_judge(judge(other, Backend::Auto));
     auto.judge(&sample).unwrap();
     assert_eq!(auto.contract.backend, super::reference::BACKEND);
     assert_eq!(auto.tokenizer.backend(), super::reference::BACKEND);
