@@ -37,7 +37,7 @@ pub struct Options {
     pub threads: usize,
     /// Bounds on what reading holds in memory.
     pub limits: Limits,
-    /// Bytes of tokenized documents that one worker gathers before it writes a segment.
+    /// Most bytes of tokenized documents that one worker gathers before it writes a segment.
     pub segment_bytes: usize,
     /// Bytes of text of the longest document that memory allows.
     pub document_bytes: u64,
@@ -115,6 +115,8 @@ pub fn ingest(
     }
     let total = slots.len() as u64;
     let presence = specs.iter().map(|_| Mutex::default()).collect();
+    let segments =
+        resolved.curriculum.sources.iter().map(|source| AtomicU64::new(store.segments(&source.name))).collect();
     let shared = Shared {
         resolved,
         contract,
@@ -126,6 +128,7 @@ pub fn ingest(
         slots,
         next: AtomicU64::new(0),
         presence,
+        segments,
         long_document: Mutex::new(()),
     };
     let errors = Mutex::new(Vec::new());
@@ -209,11 +212,25 @@ struct Shared<'a> {
     next: AtomicU64,
     /// For each source, which of its condition's columns any row had; nothing for a source that was not opened.
     presence: Vec<Mutex<Option<Presence>>>,
+    /// Segments of each source.
+    segments: Vec<AtomicU64>,
     /// Held while a long document is tokenized: memory has room for one at a time.
     long_document: Mutex<()>,
 }
 
+/// A source's first segments are of so many bytes at most: touching memory costs more than one more file.
+const FIRST_SEGMENTS: usize = 32 << 20;
+/// After so many segments the next ones are twice as large, so that large sources do not come to too many files.
+const SAME_SIZE: u64 = 64;
+
 impl Shared<'_> {
+    /// Bytes of the next segment of a source.
+    fn segment_bytes(&self, source: usize) -> usize {
+        let doublings = self.segments[source].load(Ordering::Relaxed) / SAME_SIZE;
+        let growing = u32::try_from(doublings).ok().and_then(|n| FIRST_SEGMENTS.checked_mul(1usize.checked_shl(n)?));
+        growing.map_or(self.options.segment_bytes, |growing| growing.min(self.options.segment_bytes))
+    }
+
     /// Conditions on columns that no row has: most likely misspelt.
     fn absent_columns(&self) -> Vec<String> {
         let mut warnings = Vec::new();

@@ -37,7 +37,7 @@ impl<'a> Worker<'a> {
             encoder: tokenizer.encoder(),
             thin: Thin::new(shared.options.thin.as_ref()),
             source: 0,
-            builder: Builder::new(shared.contract.dtype, shared.options.segment_bytes),
+            builder: Builder::new(shared.contract.dtype, shared.segment_bytes(0)),
             gathered: Gathered::default(),
             ids: Vec::new(),
             leaks: shared.options.benchmarks.as_deref().map(|benchmarks| (benchmarks, benchmarks.scratch())),
@@ -68,6 +68,7 @@ impl<'a> Worker<'a> {
             if slot.source != self.source {
                 self.flush()?;
                 self.source = slot.source;
+                self.builder.set_limit(self.shared.segment_bytes(self.source));
             }
             self.take(slot, &batch)?;
         }
@@ -220,7 +221,10 @@ impl<'a> Worker<'a> {
             return Ok(());
         }
         let name = &self.shared.resolved.curriculum.sources[self.source].name;
-        self.shared.store.commit(name, &mut self.builder, std::mem::take(&mut self.gathered))
+        self.shared.store.commit(name, &mut self.builder, std::mem::take(&mut self.gathered))?;
+        self.shared.segments[self.source].fetch_add(1, Ordering::Relaxed);
+        self.builder.set_limit(self.shared.segment_bytes(self.source));
+        Ok(())
     }
 }
 

@@ -111,6 +111,12 @@ impl Store {
         sum
     }
 
+    /// How many segments a source has.
+    #[must_use]
+    pub fn segments(&self, source: &str) -> u64 {
+        self.journal().commits().iter().filter(|c| c.source == source && c.segment.is_some()).count() as u64
+    }
+
     /// Opens a source's segments, every document surviving.
     pub fn source(&self, source: &str) -> Result<SourceStore> {
         let numbers: Vec<u64> =

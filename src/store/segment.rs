@@ -89,6 +89,14 @@ impl Builder {
         }
     }
 
+    /// Another limit, while nothing has been gathered.
+    pub fn set_limit(&mut self, limit: usize) {
+        if limit != self.limit && self.rows.is_empty() {
+            self.limit = limit;
+            self.tokens = Vec::new();
+        }
+    }
+
     /// Whether another document of so many tokens goes over the limit.
     #[must_use]
     pub fn is_full(&self, tokens: usize) -> bool {
