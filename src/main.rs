@@ -8,7 +8,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     encode_on_our_own_threads();
-    syllabus::cli::main(syllabus::cli::Allocator { eager, release })
+    syllabus::cli::main(syllabus::cli::Allocator { eager })
 }
 
 /// Whether free memory goes back to the system at once, or after a second in which it may be used again.
@@ -17,11 +17,6 @@ fn eager(eager: bool) {
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
     // SAFETY: sets a number in the allocator's own table of options; any option and number may be set at any time.
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, if eager { 0 } else { 1000 }) };
-}
-
-fn release() {
-    // SAFETY: the allocator gives back what nobody holds; it may be asked at any time.
-    unsafe { libmimalloc_sys::mi_collect(true) };
 }
 
 /// `fastokens` would spread long documents over a thread pool of its own, beyond `--threads`; ours are busy already.

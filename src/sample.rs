@@ -21,8 +21,11 @@ const FILES: usize = 8;
 const BYTES: u64 = 1 << 20;
 /// Texts of a source that the tokenizer's judge sees, and from how many files and how many of each they are chosen.
 const JUDGED: usize = 16;
-/// Bytes of them, the last one over; the judge encodes some two million a second.
-const JUDGED_BYTES: usize = 64 << 10;
+/// Bytes of them, the last one over: a share of the source's files (one in so many), and its bounds. The judge encodes some
+/// two million bytes a second, so a small corpus should not wait for it.
+const JUDGED_SHARE: u64 = 1 << 10;
+const JUDGED_LEAST: u64 = 16 << 10;
+const JUDGED_MOST: u64 = 128 << 10;
 const JUDGED_FILES: usize = 4;
 const JUDGED_TEXTS: usize = 32;
 
@@ -43,8 +46,8 @@ pub struct Sampled {
 
 /// Loads the tokenizer and lets the reference judge it on texts of every source.
 pub fn tokenizer(resolved: &Resolved) -> Result<Loaded> {
-    let mut loaded = contract::unjudged(&resolved.tokenizer, &resolved.curriculum.tokenizer)?;
-    loaded.judge(&judged(resolved)?)?;
+    let mut loaded = contract::unjudged(&resolved.tokenizer, &resolved.curriculum.tokenizer, &|| judged(resolved))?;
+    loaded.judge()?;
     Ok(loaded)
 }
 
@@ -60,10 +63,12 @@ pub fn judged(resolved: &Resolved) -> Result<Vec<(String, String)>> {
         }
         texts.sort_by_cached_key(|text| crate::ingest::key(text));
         texts.truncate(JUDGED);
+        let stored: u64 = files.iter().map(|file| file.bytes).sum();
+        let most = (stored / JUDGED_SHARE).clamp(JUDGED_LEAST, JUDGED_MOST);
         let mut bytes = 0;
         texts.retain(|text| {
-            let taken = bytes < JUDGED_BYTES;
-            bytes += text.len();
+            let taken = bytes < most;
+            bytes += text.len() as u64;
             taken
         });
         samples.extend(texts.into_iter().map(|text| (source.name.clone(), text)));

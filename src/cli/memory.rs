@@ -10,8 +10,6 @@ use std::sync::OnceLock;
 pub struct Allocator {
     /// Whether what is freed is given back to the system at once.
     pub eager: fn(bool),
-    /// Gives back all that is free now.
-    pub release: fn(),
 }
 
 static ALLOCATOR: OnceLock<Allocator> = OnceLock::new();
@@ -28,12 +26,5 @@ pub fn set(allocator: Allocator) {
 pub fn limit(bytes: u64) {
     if let Some(allocator) = ALLOCATOR.get() {
         (allocator.eager)(bytes < TIGHT);
-    }
-}
-
-/// Between two stages, what the first held is free and the second will want other sizes.
-pub fn between_stages() {
-    if let Some(allocator) = ALLOCATOR.get() {
-        (allocator.release)();
     }
 }

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::args::ProgressMode;
-use super::{memory, say};
+use super::say;
 use crate::compile::progress::{Progress, Stage};
 use crate::plan::number;
 
@@ -51,7 +51,6 @@ impl Bars {
 
 impl Progress for Bars {
     fn begin(&self, stage: Stage, total: Option<u64>) {
-        memory::between_stages();
         let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
         let template = match total {
             Some(_) => "{prefix:<10} {bar:40} {percent:>3} %  {human_pos} of {human_len} windows, {eta} left",
@@ -181,7 +180,6 @@ impl Lines {
 
 impl Progress for Lines {
     fn begin(&self, stage: Stage, total: Option<u64>) {
-        memory::between_stages();
         let now = Instant::now();
         let mut state = self.state();
         *state = State { stage, since: now, told: now, windows: 0, total, ingested: (0, 0, 0, 0) };

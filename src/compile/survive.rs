@@ -70,16 +70,16 @@ impl Started {
         let known = Proof::read(&work, &proof_key);
         let mut loaded = match known {
             Some(_) => None,
-            None => Some(contract::unjudged(&resolved.tokenizer, spec)?),
+            None => Some(contract::unjudged(&resolved.tokenizer, spec, &|| sample::judged(resolved))?),
         };
         let mut judge = None;
         if let Some(loaded) = &mut loaded {
-            judge = loaded.take_judge();
             // Where another backend may take over, it must before the first document is encoded; where memory is short, the
             // reference must be gone by then.
-            let waits = judge.as_ref().is_some_and(Judge::is_strict) && budget::resident() <= options.memory / 3;
-            if !waits && let Some(judge) = judge.take() {
-                loaded.judge_with(judge, &sample::judged(resolved)?)?;
+            if loaded.is_strict() && budget::resident() <= options.memory / 3 {
+                judge = loaded.take_judge();
+            } else {
+                loaded.judge()?;
             }
         }
         let (contract, warnings) = match (&loaded, known) {
@@ -130,10 +130,10 @@ impl Started {
     }
 
     /// What is still to prove of the tokenizer, as a task beside the first documents.
-    fn rest_of_proof<'a>(&'a self, resolved: &'a Resolved) -> Option<ingest::Aside<'a>> {
+    fn rest_of_proof(&self) -> Option<ingest::Aside<'_>> {
         let judge = self.judge.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(Box::new(move || {
-            judge.strictly(self.tokenizer()?, &sample::judged(resolved)?)?;
+            judge.strictly(self.tokenizer()?)?;
             self.proof.write(&self.work)
         }))
     }
@@ -160,7 +160,7 @@ pub fn survive(
     };
     progress.begin(Stage::Ingest, None);
     let tokenizer = started.tokenizer.as_deref();
-    let aside = started.rest_of_proof(resolved);
+    let aside = started.rest_of_proof();
     let warnings = ingest::ingest(resolved, tokenizer, contract, store, &ingest_options, aside, watch, &|units| {
         progress.ingest(
             watch.units.load(Ordering::Relaxed),

@@ -136,7 +136,8 @@ pub fn ingest(
     let running = AtomicU64::new(workers as u64);
     std::thread::scope(|scope| {
         for tokenizer in tokenizer.into_iter().cycle().take(workers) {
-            let (aside, shared, errors, running) = (aside.take(), &shared, &errors, &running);
+            let (aside, watching) = (aside.take(), std::thread::current());
+            let (shared, errors, running) = (&shared, &errors, &running);
             scope.spawn(move || {
                 let before = aside.map_or(Ok(()), |aside| aside());
                 if let Err(error) = before.and_then(|()| Worker::new(shared, tokenizer)).and_then(Worker::run) {
@@ -144,11 +145,12 @@ pub fn ingest(
                     errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
                 }
                 running.fetch_sub(1, Ordering::Release);
+                watching.unpark();
             });
         }
         while running.load(Ordering::Acquire) > 0 {
             tick(total);
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::park_timeout(Duration::from_millis(20));
         }
     });
     tick(total);

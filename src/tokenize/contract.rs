@@ -1,14 +1,14 @@
 //! Loads a tokenizer, chooses the backend, and proves what the manifest says of it.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use syllabus_reader::format::TokenDtype;
 
 use super::decode::Decoder;
 use super::fast::Fast;
 use super::file::{AddedToken, Model, Parts, TokenizerFile, Vocabulary, nearest, unmark};
-use super::judge::Judge;
-use super::probe::texts;
+use super::judge::{Judge, Samples};
 use super::reference::Reference;
 use super::sentencepiece::SentencePiece;
 use super::{Contract, Tokenizer};
@@ -45,18 +45,18 @@ impl std::fmt::Debug for Loaded {
 /// As [`unjudged`], and when the backend differs from the reference on a probe text (with `backend: auto` the reference
 /// takes over instead, and a warning says so).
 pub fn load(path: &Path, spec: &TokenizerSpec) -> Result<Loaded> {
-    let mut loaded = unjudged(path, spec)?;
-    loaded.judge(&[])?;
+    let mut loaded = unjudged(path, spec, &|| Ok(Vec::new()))?;
+    loaded.judge()?;
     Ok(loaded)
 }
 
-/// The same before the fast backend was compared with the reference: its ids are not to be trusted until
+/// The same before the fast backend was compared with the reference, on the probe texts and on `samples`: its ids are not to be trusted until
 /// [`Loaded::judge`], or the judge of [`Loaded::take_judge`], has spoken.
 ///
 /// # Errors
 /// When the file cannot be read or loaded, a named token is not exactly one id, or the BOS is unsaid though the tokenizer's
-/// template adds one.
-pub fn unjudged(path: &Path, spec: &TokenizerSpec) -> Result<Loaded> {
+/// template adds one; and what `samples` fails with.
+pub fn unjudged(path: &Path, spec: &TokenizerSpec, samples: Samples<'_>) -> Result<Loaded> {
     let file = TokenizerFile::read(path)?;
     let parts = file.parts()?;
     let model: Model<'_> = serde_json::from_str(parts.model.get())
@@ -70,17 +70,25 @@ pub fn unjudged(path: &Path, spec: &TokenizerSpec) -> Result<Loaded> {
     let mut warnings = Vec::new();
 
     let json = file.for_library(&spec.special)?;
-    // Each takes a second where the vocabulary is large, and neither needs the other.
-    let (fast, reference) = rayon::join(
+    // Each takes a second where the vocabulary is large, and neither needs the other; whichever is first goes on.
+    let fast_is_there = AtomicBool::new(spec.backend == Backend::Reference);
+    let (fast, judge) = rayon::join(
         || match spec.backend {
             Backend::Reference => Ok(None),
             Backend::Fast | Backend::Auto => {
-                fastest(&file, &parts, &model, &vocabulary, decoder.clone(), &json, &spec.special).map(Some)
+                let fast = fastest(&file, &parts, &model, &vocabulary, decoder.clone(), &json, &spec.special);
+                fast_is_there.store(true, Ordering::Relaxed);
+                fast.map(Some)
             }
         },
-        || Reference::load(&file, &json, decoder.clone()),
+        || {
+            let reference = Reference::load(&file, &json, decoder.clone())?;
+            let enough = || fast_is_there.load(Ordering::Relaxed);
+            Judge::begin(reference, &parts.added_tokens, samples, spec.backend, path, &enough)
+        },
     );
-    let reference = reference?;
+    let judge = judge?;
+    let reference = judge.reference();
     drop(json);
     let backend = match fast? {
         None => None,
@@ -92,8 +100,8 @@ pub fn unjudged(path: &Path, spec: &TokenizerSpec) -> Result<Loaded> {
         }
     };
 
-    check_added_ids(&file, &parts.added_tokens, &reference)?;
-    let names = Names { file: &file, vocabulary: &vocabulary, added: &parts.added_tokens, reference: &reference };
+    check_added_ids(&file, &parts.added_tokens, reference)?;
+    let names = Names { file: &file, vocabulary: &vocabulary, added: &parts.added_tokens, reference };
     let bos_id = bos(&names, spec)?;
     let eos_id = spec.eos.as_deref().map(|eos| names.resolve("eos", eos)).transpose()?;
     let pad_id = match spec.pad.as_deref() {
@@ -108,7 +116,7 @@ pub fn unjudged(path: &Path, spec: &TokenizerSpec) -> Result<Loaded> {
             "the vocabulary of {vocab_size} would fit 16 bits, but Megatron-LM guesses the width of tokens from its size and takes 32 bits from 65,500 on; tokens are written as u32"
         ));
     }
-    if let Some(warning) = unspeakable(&parts.added_tokens, model.unk_token.as_deref(), &spec.special, &reference)? {
+    if let Some(warning) = unspeakable(&parts.added_tokens, model.unk_token.as_deref(), &spec.special, reference)? {
         warnings.push(warning);
     }
     let contract = Contract {
@@ -122,11 +130,8 @@ pub fn unjudged(path: &Path, spec: &TokenizerSpec) -> Result<Loaded> {
         backend: String::new(),
     };
     let (tokenizer, judge): (Box<dyn Tokenizer>, _) = match backend {
-        Some(tokenizer) => {
-            let judge = Judge::new(reference, texts(&parts.added_tokens), spec.backend, path);
-            (tokenizer, Some(judge))
-        }
-        None => (Box::new(reference), None),
+        Some(tokenizer) => (tokenizer, Some(judge)),
+        None => (Box::new(judge.into_reference()), None),
     };
     let contract = Contract { backend: tokenizer.backend().to_owned(), ..contract };
     Ok(Loaded { tokenizer, contract, warnings, judge })
@@ -172,25 +177,14 @@ fn fastest(
 }
 
 impl Loaded {
-    /// Compares the backend with the reference on the probe texts and on documents of the corpus, pairs of source name and
-    /// text, on all threads of the current pool; then lets the reference go.
+    /// Compares the backend with the reference on all threads of the current pool; then lets the reference go.
     ///
     /// # Errors
     /// When they differ and the backend is not `auto`; with `auto` the reference takes over and a warning says so.
-    pub fn judge(&mut self, samples: &[(String, String)]) -> Result<()> {
-        match self.judge.take() {
-            Some(judge) => self.judge_with(judge, samples),
-            None => Ok(()),
-        }
-    }
-
-    /// The same with the judge of [`Self::take_judge`].
-    ///
-    /// # Errors
-    /// As [`Self::judge`].
-    pub fn judge_with(&mut self, judge: Judge, samples: &[(String, String)]) -> Result<()> {
-        if let Some(difference) = judge.on_all_threads(&*self.tokenizer, samples)? {
-            let (reference, warning) = judge.take_over(difference)?;
+    pub fn judge(&mut self) -> Result<()> {
+        let Some(judge) = self.judge.take() else { return Ok(()) };
+        if let Some(difference) = judge.on_all_threads(&*self.tokenizer)? {
+            let (reference, warning) = judge.take_over(&difference)?;
             self.tokenizer = Box::new(reference);
             self.contract.backend = self.tokenizer.backend().to_owned();
             self.warnings.push(warning);
@@ -198,8 +192,13 @@ impl Loaded {
         Ok(())
     }
 
-    /// The judge, for whoever has samples later than the first documents are encoded; none when the reference itself
-    /// encodes.
+    /// Whether a judge is to be heard, and a difference would be an error.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.judge.as_ref().is_some_and(Judge::is_strict)
+    }
+
+    /// The judge, for whoever can hear it while the first documents are encoded; none when the reference itself encodes.
     pub fn take_judge(&mut self) -> Option<Judge> {
         self.judge.take()
     }

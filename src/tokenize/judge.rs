@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::probe::{Difference, compare, head};
+use super::file::AddedToken;
+use super::probe::{compare, head, texts};
 use super::reference::Reference;
 use super::{Encoder, Tokenizer};
 use crate::curriculum::checked::Backend;
@@ -13,18 +14,67 @@ use crate::error::{Error, Result};
 /// Longest part of a sample document that is compared, in bytes.
 const SAMPLE_BYTES: usize = 64 << 10;
 
-/// The reference with what it is asked.
+/// The texts of a corpus that a judge should see, pairs of source name and text. Each is cut to 64 KiB.
+pub type Samples<'a> = &'a (dyn Fn() -> Result<Vec<(String, String)>> + Sync);
+
+/// The reference with what it is asked and what it has answered so far.
 #[derive(Debug)]
 pub struct Judge {
     reference: Reference,
-    probes: Vec<String>,
     backend: Backend,
     file: PathBuf,
+    /// What each text is, and the text.
+    texts: Vec<(String, String)>,
+    /// The reference's ids of the first of them.
+    wanted: Vec<Vec<u32>>,
 }
 
 impl Judge {
-    pub(super) fn new(reference: Reference, probes: Vec<String>, backend: Backend, file: &Path) -> Self {
-        Self { reference, probes, backend, file: file.to_owned() }
+    /// The reference is slow, so it begins at once, on this thread, and goes on until `enough` says that nobody waits for
+    /// something else any more.
+    pub(super) fn begin(
+        reference: Reference,
+        added: &[AddedToken],
+        samples: Samples<'_>,
+        backend: Backend,
+        file: &Path,
+        enough: &dyn Fn() -> bool,
+    ) -> Result<Self> {
+        let probes = texts(added).into_iter().enumerate().map(|(n, text)| (format!("probe text {n}"), text));
+        let of = |(source, mut text): (String, String)| {
+            text.truncate(head(&text, SAMPLE_BYTES).len());
+            (format!("a document of source `{source}`"), text)
+        };
+        let mut judge = Self { reference, backend, file: file.to_owned(), texts: probes.collect(), wanted: Vec::new() };
+        judge.texts.extend(samples()?.into_iter().map(of));
+        while !enough()
+            && let Some((_, text)) = judge.texts.get(judge.wanted.len())
+        {
+            judge.wanted.push(judge.ids(text)?);
+        }
+        Ok(judge)
+    }
+
+    /// Only the samples are left.
+    #[cfg(test)]
+    pub(super) fn forget_probes(&mut self) {
+        let probes = self.texts.iter().take_while(|(what, _)| what.starts_with("probe")).count();
+        self.texts.drain(..probes);
+        self.wanted.drain(..probes.min(self.wanted.len()));
+    }
+
+    pub(super) fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
+    pub(super) fn into_reference(self) -> Reference {
+        self.reference
+    }
+
+    fn ids(&self, text: &str) -> Result<Vec<u32>> {
+        let mut ids = Vec::new();
+        self.reference.encoder().encode(text, &mut ids)?;
+        Ok(ids)
     }
 
     /// Whether a difference is an error, since no other backend may take over.
@@ -33,14 +83,14 @@ impl Judge {
         self.backend != Backend::Auto
     }
 
-    /// Compares the probe texts and the samples (pairs of source name and text, each cut to 64 KiB) on this thread alone.
+    /// Compares a backend on this thread alone.
     ///
     /// # Errors
     /// The first difference, or when a backend cannot encode.
-    pub fn strictly(&self, tokenizer: &dyn Tokenizer, samples: &[(String, String)]) -> Result<()> {
+    pub fn strictly(&self, tokenizer: &dyn Tokenizer) -> Result<()> {
         let mut encoder = tokenizer.encoder();
-        for (what, text) in self.texts(samples) {
-            if let Some(found) = self.differs(&mut *encoder, tokenizer.backend(), &what, text)? {
+        for text in 0..self.texts.len() {
+            if let Some(found) = self.differs(&mut *encoder, tokenizer.backend(), text)? {
                 return Err(self.refused(&found));
             }
         }
@@ -48,39 +98,40 @@ impl Judge {
     }
 
     /// The same on all threads of the current pool; what differs first in the texts' order.
-    pub(super) fn on_all_threads(
-        &self,
-        tokenizer: &dyn Tokenizer,
-        samples: &[(String, String)],
-    ) -> Result<Option<String>> {
-        let texts: Vec<(String, &str)> = self.texts(samples).collect();
-        texts
-            .par_iter()
+    pub(super) fn on_all_threads(&self, tokenizer: &dyn Tokenizer) -> Result<Option<String>> {
+        (0..self.texts.len())
+            .into_par_iter()
             .map_init(
                 || tokenizer.encoder(),
-                |encoder, (what, text)| self.differs(&mut **encoder, tokenizer.backend(), what, text).transpose(),
+                |encoder, text| self.differs(&mut **encoder, tokenizer.backend(), text).transpose(),
             )
             .find_map_first(|found| found)
             .transpose()
     }
 
     /// The reference in place of the backend that differs, and a warning; an error where it may not take over.
-    pub(super) fn take_over(self, difference: String) -> Result<(Reference, String)> {
+    pub(super) fn take_over(self, difference: &str) -> Result<(Reference, String)> {
         if self.is_strict() {
-            return Err(self.refused(&difference));
+            return Err(self.refused(difference));
         }
         Ok((self.reference, format!("{difference}; `tokenizers` encodes instead, many times slower")))
     }
 
-    fn texts<'a>(&'a self, samples: &'a [(String, String)]) -> impl Iterator<Item = (String, &'a str)> {
-        let probes = self.probes.iter().enumerate().map(|(n, text)| (format!("probe text {n}"), text.as_str()));
-        let of = |source: &String| format!("a document of source `{source}`");
-        probes.chain(samples.iter().map(move |(source, text)| (of(source), head(text, SAMPLE_BYTES))))
-    }
-
-    fn differs(&self, encoder: &mut dyn Encoder, backend: &str, what: &str, text: &str) -> Result<Option<String>> {
-        let difference = compare(encoder, &self.reference, text)?;
-        Ok(difference.map(|difference| said(backend, what, text, &difference)))
+    /// How the backend differs on a text, said for people.
+    fn differs(&self, encoder: &mut dyn Encoder, backend: &str, text: usize) -> Result<Option<String>> {
+        let Some((what, of)) = self.texts.get(text) else { return Ok(None) };
+        let asked;
+        let wanted = match self.wanted.get(text) {
+            Some(ids) => ids,
+            None => {
+                asked = self.ids(of)?;
+                &asked
+            }
+        };
+        let Some(difference) = compare(encoder, &self.reference, wanted, of)? else { return Ok(None) };
+        let near = &of[of.floor_char_boundary(difference.at.saturating_sub(20))..];
+        let near = head(near, 48);
+        Ok(Some(format!("{backend} differs from Hugging Face's `tokenizers` on {what}, {difference}, near {near:?}")))
     }
 
     fn refused(&self, difference: &str) -> Error {
@@ -89,9 +140,4 @@ impl Judge {
             message: format!("{difference}; say `backend: auto` to fall back to `tokenizers`, or `backend: reference`"),
         }
     }
-}
-
-fn said(backend: &str, what: &str, text: &str, difference: &Difference) -> String {
-    let near = &text[text.floor_char_boundary(difference.at.saturating_sub(20))..];
-    format!("{backend} differs from Hugging Face's `tokenizers` on {what}, {difference}, near {:?}", head(near, 48))
 }

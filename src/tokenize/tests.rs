@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::contract::{Loaded, load, unjudged};
 use super::file::TokenizerFile;
 use super::judge::Judge;
-use super::probe::compare;
+use super::probe::compare_both;
 use super::reference::Reference;
 use crate::curriculum::checked::{Backend, Bos, TokenizerSpec};
 use syllabus_reader::format::TokenDtype;
@@ -73,8 +73,9 @@ fn ids_are_the_references_on_probes_and_on_real_documents() {
     assert!(samples.len() > 90, "{} documents", samples.len());
     for (name, size, eos) in ALL {
         // Judging compares the probe texts too.
-        let mut loaded = unjudged(&tokenizer(&folder, name), &spec(Bos::None, Some(eos), &[])).unwrap();
-        loaded.judge(&samples).unwrap();
+        let all = || Ok(samples.clone());
+        let mut loaded = unjudged(&tokenizer(&folder, name), &spec(Bos::None, Some(eos), &[]), &all).unwrap();
+        loaded.judge().unwrap();
         assert_eq!(loaded.contract.vocab_size, size, "{name}");
         assert_eq!(loaded.contract.dtype, TokenDtype::for_vocabulary(size), "{name}");
         assert_eq!(loaded.contract.bos_id, None);
@@ -161,19 +162,26 @@ fn a_backend_that_differs_is_an_error_or_with_auto_falls_back() {
     let file = TokenizerFile::read(&tokenizer(&folder, "gpt2")).unwrap();
     let other = Reference::load(&file, &file.for_library(&[]).unwrap(), None).unwrap();
     let loaded = load(&tokenizer(&folder, "phi-3"), &spec(Bos::None, None, &[])).unwrap();
-    let difference = compare(&mut *loaded.tokenizer.encoder(), &other, "same same\nbut different").unwrap().unwrap();
+    let text = "same same\nbut different";
+    let difference = compare_both(&mut *loaded.tokenizer.encoder(), &other, text).unwrap().unwrap();
     assert_eq!((difference.token, difference.at), (0, 0));
     let sample = [("web".to_owned(), "some text".to_owned())];
-    let judge = |reference, backend| Judge::new(reference, vec![String::new()], backend, Path::new("tokenizer.json"));
-    let again = judge(other, Backend::Fast).strictly(&*loaded.tokenizer, &sample).unwrap_err().to_string();
+    // It may have asked the reference already, or not.
+    let judge = |reference, backend, enough| {
+        let mut judge =
+            Judge::begin(reference, &[], &|| Ok(sample.to_vec()), backend, Path::new("t.json"), &|| enough).unwrap();
+        judge.forget_probes();
+        judge
+    };
+    let again = judge(other, Backend::Fast, true).strictly(&*loaded.tokenizer).unwrap_err().to_string();
     let other = Reference::load(&file, &file.for_library(&[]).unwrap(), None).unwrap();
-    let mut strict = loaded.with_judge(judge(other, Backend::Fast));
-    let error = strict.judge(&sample).unwrap_err().to_string();
+    let mut strict = loaded.with_judge(judge(other, Backend::Fast, false));
+    let error = strict.judge().unwrap_err().to_string();
     assert!(error.contains("source `web`") && error.contains("at byte 0"), "{error}");
     assert_eq!(error, again);
     let other = Reference::load(&file, &file.for_library(&[]).unwrap(), None).unwrap();
-    let mut auto = strict.with_judge(judge(other, Backend::Auto));
-    auto.judge(&sample).unwrap();
+    let mut auto = strict.with_judge(judge(other, Backend::Auto, false));
+    auto.judge().unwrap();
     assert_eq!(auto.contract.backend, super::reference::BACKEND);
     assert_eq!(auto.tokenizer.backend(), super::reference::BACKEND);
     assert!(auto.warnings.last().unwrap().contains("source `web`"));

@@ -92,8 +92,7 @@ pub fn run(args: &Args) -> Result<()> {
             special: Vec::new(),
             backend: Backend::Fast,
         };
-        let mut loaded = load(&path, &spec)?;
-        loaded.release_reference();
+        let loaded = load(&path, &spec)?;
         let resident = resident();
         let file = TokenizerFile::read(&path)?;
         let json = file.for_library(&[])?;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::decode::Decoder;
 use super::super::file::{Model, TokenizerFile, Vocabulary, unmark};
-use super::super::probe::compare;
+use super::super::probe::compare_both;
 use super::super::reference::Reference;
 use super::super::tests::{realdata, spec};
 use super::super::{Tokenizer as _, load};
@@ -128,7 +128,7 @@ proptest! {
         for text in &texts {
             // Twice: from the merger and from the cache.
             for _ in 0..2 {
-                let difference = compare(&mut *encoder, &reference, text).unwrap();
+                let difference = compare_both(&mut *encoder, &reference, text).unwrap();
                 prop_assert_eq!(difference, None, "{:?} with {}", text, random(seed));
             }
         }
@@ -163,13 +163,17 @@ fn random_texts_of_real_pieces_give_the_references_ids() {
                     _ => text.push_str(&pieces[dice.roll(pieces.len())]),
                 }
             }
-            assert_eq!(compare(&mut *encoder, &reference, &text).unwrap(), None, "{name}: {text:?}");
+            assert_eq!(compare_both(&mut *encoder, &reference, &text).unwrap(), None, "{name}: {text:?}");
         }
         // Words too long for the cache, which the heap merges.
         for word in ["a", "ab", "ing", "the", "ооо", "語", "▁", "=-", "é", "\u{301}", "<s>", "aaaaab"] {
             for times in [100, 257, 5000] {
                 let text = word.repeat(times);
-                assert_eq!(compare(&mut *encoder, &reference, &text).unwrap(), None, "{name}: {word:?} {times} times");
+                assert_eq!(
+                    compare_both(&mut *encoder, &reference, &text).unwrap(),
+                    None,
+                    "{name}: {word:?} {times} times"
+                );
             }
         }
     }
