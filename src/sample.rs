@@ -57,14 +57,15 @@ pub fn judged(resolved: &Resolved) -> Result<Vec<(String, String)>> {
     let mut samples = Vec::new();
     for (source, files) in resolved.curriculum.sources.iter().zip(&resolved.files) {
         let spec = Arc::new(ReadSpec::of_source(source, small()));
+        let stored: u64 = files.iter().map(|file| file.bytes).sum();
+        let most = (stored / JUDGED_SHARE).clamp(JUDGED_LEAST, JUDGED_MOST);
         let mut texts = Vec::new();
         for file in files.iter().step_by(files.len().div_ceil(JUDGED_FILES).max(1)) {
-            texts.extend(decode::texts(file, &spec, JUDGED_TEXTS, BYTES)?);
+            // They are chosen among four times as much.
+            texts.extend(decode::texts(file, &spec, JUDGED_TEXTS, most * 4)?);
         }
         texts.sort_by_cached_key(|text| crate::ingest::key(text));
         texts.truncate(JUDGED);
-        let stored: u64 = files.iter().map(|file| file.bytes).sum();
-        let most = (stored / JUDGED_SHARE).clamp(JUDGED_LEAST, JUDGED_MOST);
         let mut bytes = 0;
         texts.retain(|text| {
             let taken = bytes < most;

@@ -183,7 +183,8 @@ impl<'a> Worker<'a> {
                     self.gathered.counts.empty += 1;
                     return Ok(());
                 }
-                if let Some(id) = self.ids.iter().max().filter(|id| **id >= contract.vocab_size) {
+                let id = self.ids.iter().copied().fold(0, u32::max);
+                if id >= contract.vocab_size {
                     return Err(Error::Failed(format!("token id {id} is not below {}", contract.vocab_size)));
                 }
                 if self.builder.is_full(self.ids.len()) {
