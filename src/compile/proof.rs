@@ -79,3 +79,31 @@ pub fn key(resolved: &Resolved) -> Result<String> {
     field(&format!("{:?}", super::identity::sources(resolved)?));
     Ok(hash.finalize().to_hex().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_holds_for_its_key_alone_and_a_damaged_one_is_none() {
+        let work = tempfile::tempdir().unwrap();
+        let contract = Contract {
+            name: "phi".to_owned(),
+            digest: [7; 32],
+            vocab_size: 70_000,
+            dtype: TokenDtype::U32,
+            bos_id: None,
+            eos_id: Some(2),
+            pad_id: 2,
+            backend: "fastokens 1".to_owned(),
+        };
+        assert!(Proof::read(work.path(), "key").is_none());
+        Proof::new("key", &contract, &["a warning".to_owned()]).write(work.path()).unwrap();
+        let (proof, read) = Proof::read(work.path(), "key").unwrap();
+        assert_eq!((read, proof.warnings), (contract, vec!["a warning".to_owned()]));
+        assert!(Proof::read(work.path(), "another").is_none());
+        let text = fs_err::read_to_string(path(work.path())).unwrap();
+        fs_err::write(path(work.path()), &text[..text.len() / 2]).unwrap();
+        assert!(Proof::read(work.path(), "key").is_none());
+    }
+}
