@@ -221,7 +221,7 @@ struct Shared<'a> {
 }
 
 /// A source's first segments are of so many bytes at most: touching memory costs more than one more file.
-const FIRST_SEGMENTS: usize = 32 << 20;
+const FIRST_SEGMENTS: usize = 64 << 20;
 /// After so many segments the next ones are twice as large, so that large sources do not come to too many files.
 const SAME_SIZE: u64 = 64;
 
