@@ -64,33 +64,60 @@ pub fn unjudged(path: &Path, spec: &TokenizerSpec, samples: Samples<'_>) -> Resu
     if model.dropout.is_some_and(|dropout| dropout > 0.0) {
         return Err(file.error("its model has `dropout`, so its ids are random; set it to null"));
     }
-    let vocabulary = Vocabulary::parse(model.vocab)
-        .map_err(|error| file.error(format!("its vocabulary cannot be read: {error}")))?;
-    let decoder = Decoder::build(&file, &parts, &model, &vocabulary)?;
     let mut warnings = Vec::new();
-
     let json = file.for_library(&spec.special)?;
-    // Each takes a second where the vocabulary is large, and neither needs the other; whichever is first goes on.
-    let fast_is_there = AtomicBool::new(spec.backend == Backend::Reference);
-    let (fast, judge) = rayon::join(
-        || match spec.backend {
-            Backend::Reference => Ok(None),
-            Backend::Fast | Backend::Auto => {
-                let fast = fastest(&file, &parts, &model, &vocabulary, decoder.clone(), &json, &spec.special);
-                fast_is_there.store(true, Ordering::Relaxed);
-                fast.map(Some)
-            }
-        },
-        || {
-            let reference = Reference::load(&file, &json, decoder.clone())?;
-            let enough = || fast_is_there.load(Ordering::Relaxed);
-            Judge::begin(reference, &parts.added_tokens, samples, spec.backend, path, &enough)
-        },
-    );
-    let judge = judge?;
+    let read = || -> Result<(Vocabulary, Option<Decoder>)> {
+        let vocabulary = Vocabulary::parse(model.vocab)
+            .map_err(|error| file.error(format!("its vocabulary cannot be read: {error}")))?;
+        let decoder = Decoder::build(&file, &parts, &model, &vocabulary)?;
+        Ok((vocabulary, decoder))
+    };
+    // Each backend takes up to a second where the vocabulary is large, and neither needs the other; whichever is first goes
+    // on. `fastokens`, which takes longest, needs nothing but the JSON, and is what byte-level files come to.
+    let encodes = spec.backend != Backend::Reference;
+    let early = encodes && parts.pre_tokenizer.is_some_and(|step| step.get().contains("\"ByteLevel\""));
+    let there = AtomicBool::new(!encodes);
+    let done = || there.store(true, Ordering::Relaxed);
+    let judge = || {
+        let reference = Reference::load(&file, &json, None)?;
+        let enough = || there.load(Ordering::Relaxed);
+        Judge::begin(reference, &parts.added_tokens, samples, spec.backend, path, &enough)
+    };
+    let fastest = |vocabulary: &Vocabulary, decoder: &Option<Decoder>| {
+        fastest(&file, &parts, &model, vocabulary, decoder.clone(), &json, &spec.special)
+    };
+    let (vocabulary, decoder, fast, judge) = if early {
+        let (fast, (read, judge)) = rayon::join(
+            || {
+                let fast = Fast::load(&json, None);
+                done();
+                fast
+            },
+            || (read(), judge()),
+        );
+        let (vocabulary, decoder) = read?;
+        let fast = match fast {
+            Ok(fast) => Ok(Box::new(fast.decoding(decoder.clone())) as Box<dyn Tokenizer>),
+            // The others say why they do not load it either.
+            Err(_) => fastest(&vocabulary, &decoder)?,
+        };
+        (vocabulary, decoder, Some(fast), judge)
+    } else {
+        let (vocabulary, decoder) = read()?;
+        let (fast, judge) = rayon::join(
+            || {
+                let fast = if encodes { fastest(&vocabulary, &decoder).map(Some) } else { Ok(None) };
+                done();
+                fast
+            },
+            judge,
+        );
+        (vocabulary, decoder, fast?, judge)
+    };
+    let judge = judge?.decoding(decoder);
     let reference = judge.reference();
     drop(json);
-    let backend = match fast? {
+    let backend = match fast {
         None => None,
         Some(Ok(backend)) => Some(backend),
         Some(Err(why)) => {

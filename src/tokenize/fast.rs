@@ -42,6 +42,14 @@ impl Fast {
     }
 }
 
+impl Fast {
+    /// The same, which decodes with `decoder`.
+    #[must_use]
+    pub fn decoding(self, decoder: Option<Decoder>) -> Self {
+        Self { decoder, ..self }
+    }
+}
+
 impl Tokenizer for Fast {
     fn encoder(&self) -> Box<dyn Encoder + Send + '_> {
         Box::new(Worker(self))

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::decode::Decoder;
 use super::file::AddedToken;
 use super::probe::{compare, head, texts};
 use super::reference::Reference;
@@ -61,6 +62,11 @@ impl Judge {
         let probes = self.texts.iter().take_while(|(what, _)| what.starts_with("probe")).count();
         self.texts.drain(..probes);
         self.wanted.drain(..probes.min(self.wanted.len()));
+    }
+
+    /// The same, whose reference decodes with `decoder`.
+    pub(super) fn decoding(self, decoder: Option<Decoder>) -> Self {
+        Self { reference: self.reference.decoding(decoder), ..self }
     }
 
     pub(super) fn reference(&self) -> &Reference {

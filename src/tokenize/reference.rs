@@ -34,6 +34,12 @@ impl Reference {
         Ok(Self { inner, decoder })
     }
 
+    /// The same, which decodes with `decoder`.
+    #[must_use]
+    pub fn decoding(self, decoder: Option<Decoder>) -> Self {
+        Self { decoder, ..self }
+    }
+
     /// The id that the library gives a token.
     #[must_use]
     pub fn id_of(&self, token: &str) -> Option<u32> {
