@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::bands::Bands;
 use super::member::{self, UNKNOWN};
 use super::signature;
-use super::sort::{Records, Sorted, Sorter};
+use crate::dedup::sort::{Records, Sorted, Sorter};
 use super::{NearDocument, NearDocuments};
 use crate::error::{Error, Result};
 

@@ -103,6 +103,10 @@ impl<'a> Sets<'a> {
         }
     }
 
+    pub(super) fn documents(&self) -> &'a dyn NearDocuments {
+        self.documents
+    }
+
     pub(super) fn reader(&self) -> Reader {
         Reader { words: Words::new(Signs::Kept, self.shingle), text: String::new(), shingles: Vec::new() }
     }
