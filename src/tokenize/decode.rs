@@ -205,7 +205,8 @@ impl Decoder {
         match kind {
             Kind::ByteLevel => {
                 let keeps = bpe
-                    && alphabet.iter().all(|byte| *byte)
+                    // The others are in no text.
+                    && alphabet.iter().enumerate().all(|(byte, is)| *is || matches!(byte, 0xC0 | 0xC1 | 0xF5..))
                     && pre_tokenizer.is_some_and(|step| step.flat().iter().all(|step| keeps_all(step)))
                     && parts.added_tokens.iter().all(|token| !token.lstrip && !token.rstrip);
                 lossless = keeps && parts.normalizer.is_none();
@@ -320,8 +321,7 @@ fn sentencepiece(normalizer: Option<&Step>, pre_tokenizer: Option<&Step>, strip:
     for step in normalizer.map_or_else(Vec::new, Step::flat) {
         match step.kind.as_str() {
             "Prepend" if step.prepend.as_ref() == Some(&meta) && !prepended => prepended = true,
-            "Replace"
-                if step.pattern == Some(Pattern::String(" ".into())) && step.content.as_ref() == Some(&meta) => {}
+            "Replace" if step.pattern == Some(Pattern::String(" ".into())) && step.content.as_ref() == Some(&meta) => {}
             _ => return None,
         }
     }

@@ -120,8 +120,25 @@ fn check_decoding(name: &str, loaded: &Loaded, samples: &[(String, String)]) {
 fn texts_that_are_said_to_come_back_do() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tokenizers");
     let parts = [
-        "a", " ", "  ", "▁", "<0x41>", "<0x", "</s>", "<s>", "<unk>", "<|endoftext|>", "é", "e\u{301}", "海", "\u{1f642}",
-        "\n", "the", "\u{0}", "\u{fffd}", "of",
+        "a",
+        " ",
+        "  ",
+        "▁",
+        "<0x41>",
+        "<0x",
+        "</s>",
+        "<s>",
+        "<unk>",
+        "<|endoftext|>",
+        "é",
+        "e\u{301}",
+        "海",
+        "\u{1f642}",
+        "\n",
+        "the",
+        "\u{0}",
+        "\u{fffd}",
+        "of",
     ];
     for (name, eos, special) in [
         ("llama-like", "</s>", vec![]),

@@ -451,7 +451,8 @@ impl Case {
         writeln!(out, "label_token: {}\ndedup: {{exact: {}{near}}}", self.label_token, self.exact).unwrap();
         if let Some(Benchmarks { ngram, coverage, .. }) = &self.benchmarks {
             let coverage = coverage.map_or("any".to_owned(), |tenths| format!("{}%", 10 * tenths));
-            writeln!(out, "decontaminate: {{files: eval/*.jsonl, fields: q, ngram: {ngram}, coverage: {coverage}}}").unwrap();
+            writeln!(out, "decontaminate: {{files: eval/*.jsonl, fields: q, ngram: {ngram}, coverage: {coverage}}}")
+                .unwrap();
         }
         if self.repeat {
             out.push_str("on_exhausted: repeat\n");
@@ -548,7 +549,9 @@ impl Case {
         }
         if let Some(benchmarks) = &self.benchmarks {
             let mut lines: Vec<String> = (benchmarks.items.iter().enumerate())
-                .map(|(number, texts)| serde_json::json!({"id": number, "benchmark": "b", "q": texts}).to_string() + "\n")
+                .map(|(number, texts)| {
+                    serde_json::json!({"id": number, "benchmark": "b", "q": texts}).to_string() + "\n"
+                })
                 .collect();
             random.shuffle(&mut lines);
             let (one, other) = lines.split_at(lines.len() / 2);

@@ -7,8 +7,8 @@ use super::member::{Member, bytes};
 use crate::dedup::sort::Records;
 use crate::error::Result;
 
-/// Bytes of a record: bucket, place under ≺, document, scope, priority, flags; big-endian.
-const RECORD: usize = 33;
+/// Bytes of a record: bucket, place under ≺, document, scope, priority, bytes, flags; big-endian.
+const RECORD: usize = 41;
 
 /// A document that stayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +94,8 @@ fn record(kept: &Kept) -> [u8; RECORD] {
     record[16..24].copy_from_slice(&kept.member.document.to_be_bytes());
     record[24..28].copy_from_slice(&kept.member.scope.to_be_bytes());
     record[28..32].copy_from_slice(&kept.member.priority.to_be_bytes());
-    record[32] = u8::from(kept.member.held_out) | u8::from(kept.member.exempt) << 1;
+    record[32..40].copy_from_slice(&kept.member.bytes.to_be_bytes());
+    record[40] = u8::from(kept.member.held_out) | u8::from(kept.member.exempt) << 1;
     record
 }
 
@@ -106,8 +107,9 @@ fn parse(record: &[u8; RECORD]) -> Kept {
             document: u64::from_be_bytes(bytes(record, 16)),
             scope: u32::from_be_bytes(bytes(record, 24)),
             priority: u32::from_be_bytes(bytes(record, 28)),
-            held_out: record[32] & 1 != 0,
-            exempt: record[32] & 2 != 0,
+            bytes: u64::from_be_bytes(bytes(record, 32)),
+            held_out: record[40] & 1 != 0,
+            exempt: record[40] & 2 != 0,
         },
     }
 }
@@ -117,7 +119,14 @@ mod tests {
     use super::*;
 
     fn kept(bucket: u64, place: u64) -> Kept {
-        let member = Member { document: place * 10, scope: 2, priority: 3, held_out: place.is_multiple_of(2), exempt: bucket == 5 };
+        let member = Member {
+            document: place * 10,
+            scope: 2,
+            priority: 3,
+            bytes: place,
+            held_out: place.is_multiple_of(2),
+            exempt: bucket == 5,
+        };
         Kept { bucket, place, member }
     }
 

@@ -23,6 +23,7 @@ pub(super) struct Member {
     pub(super) document: u64,
     pub(super) scope: u32,
     pub(super) priority: u32,
+    pub(super) bytes: u64,
     pub(super) held_out: bool,
     /// Always stays (held out ones too).
     pub(super) exempt: bool,
@@ -64,6 +65,7 @@ pub(super) fn parse(record: &[u8; RECORD]) -> (Member, u64, u32) {
         document: u64::from_be_bytes(bytes(record, 29)),
         scope: u32::from_be_bytes(bytes(record, 37)),
         priority: u32::from_be_bytes(bytes(record, 1)),
+        bytes: !u64::from_be_bytes(bytes(record, 5)),
         held_out: record[41] == 1,
         exempt: record[0] == 0,
     };
@@ -85,7 +87,7 @@ mod tests {
     #[test]
     fn parses_what_was_written() {
         let record = record(9, &NearDocument { held_out: true, ..DOCUMENT }, 0x1122_3344_5566_7788, 5);
-        let member = Member { document: 9, scope: 3, priority: 1, held_out: true, exempt: true };
+        let member = Member { document: 9, scope: 3, priority: 1, bytes: 100, held_out: true, exempt: true };
         assert_eq!(parse(&record), (member, 0x1122_3344_5566_7788, 5));
     }
 

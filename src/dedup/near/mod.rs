@@ -149,11 +149,13 @@ pub fn remove(
         .build()
         .map_err(|e| Error::Failed(format!("near duplicates: cannot start {threads} threads: {e}")))?;
     pool.install(|| {
+        let threads = pool.current_num_threads();
         let partitions = candidates::write(documents, options.bands, &folder.path, memory)?;
-        let members = candidates::members(documents, partitions, &folder.path, memory, pool.current_num_threads())?;
-        // Beside them: the memberships, as far as they were sorted in memory, and a chunk, a quarter each.
-        let sets = verify::Sets::new(documents, options.shingle, memory / 8 * 3);
-        select::select(members, &sets, options.threshold, &folder.path, memory / 4, each)
+        let members = candidates::members(documents, partitions, &folder.path, memory, threads)?;
+        // Half is left for one long document, of the longest that a compile takes in. The memberships, where they were sorted in
+        // memory, have an eighth.
+        let sets = verify::Sets::new(documents, options.shingle, memory / 16 * 3, memory / 16, threads);
+        select::select(members, &sets, options.threshold, &folder.path, memory / 8, each)
     })
 }
 

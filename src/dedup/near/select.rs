@@ -14,9 +14,9 @@ use super::Removed;
 use super::chunk::{COST, Chunk};
 use super::kept::{Kept, KeptFile};
 use super::member::{self, Member};
-use crate::dedup::sort::Sorted;
 use super::threshold::Threshold;
 use super::verify::{Overlap, Reader, Sets, overlap};
+use crate::dedup::sort::Sorted;
 use crate::error::{Error, Result};
 
 /// Decides all documents; hands over those that go, by ≺.
@@ -266,9 +266,9 @@ impl<'a> Rounds<'a> {
         if with.peek().is_none() {
             return Ok(None);
         }
-        let set = self.sets.get(self.member(document)?.document, reader)?;
+        let set = self.sets.get(self.member(document)?, reader)?;
         for (place, kept) in with {
-            let other = self.sets.get(kept.document, reader)?;
+            let other = self.sets.get(kept, reader)?;
             if let Some(overlap) = overlap(&set, &other, self.threshold) {
                 return Ok(Some((document, Evidence { place, kept, overlap })));
             }

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use syllabus::dedup::near::{Bands, NearDocument, NearDocuments, NearOptions, Signature, Signer, Threshold, removed as near_removed};
+use syllabus::dedup::near::{
+    Bands, NearDocument, NearDocuments, NearOptions, Signature, Signer, Threshold, removed as near_removed,
+};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use super::corpus::{self, DOMAINS};
