@@ -9,6 +9,7 @@ mod fixtures;
 mod harness;
 mod hostile;
 mod ledger;
+mod near;
 mod output;
 mod phases;
 mod properties;

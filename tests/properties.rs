@@ -5,6 +5,7 @@
 
 mod generate;
 mod model;
+mod similar;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +21,7 @@ use crate::fixtures::reference;
 use crate::harness::{Place, assert_same_dataset};
 use crate::rows;
 use generate::{Case, LARGE_FROM, Phase, Random};
-use model::{Document, Fate, Key};
+use model::{Document, Fate, Gone, Key};
 
 /// The case of this seed, with phases whose budgets mostly fit what the sources have.
 fn case(seed: u64) -> (Case, Vec<Fate>) {
@@ -287,7 +288,7 @@ impl Check<'_> {
                 let expected = fate.documents.get(outcome).copied().unwrap_or(0);
                 assert_eq!(sum(source, outcome, None, None, "documents"), expected, "source {source}: {outcome}");
             }
-            for outcome in ["tokenized", "exact", "held_out", "survived"] {
+            for outcome in ["tokenized", "exact", "near", "near_validation", "held_out", "survived"] {
                 let expected = fate.tokens.get(outcome).copied().unwrap_or(0);
                 assert_eq!(sum(source, outcome, None, None, "tokens"), expected, "source {source}: {outcome} tokens");
             }
@@ -339,18 +340,22 @@ impl Check<'_> {
     }
 
     fn removed(&self, out: &Path) {
-        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let key = |hex: &str| u128::from_str_radix(hex, 16).unwrap().to_be_bytes();
+        let mut found: BTreeMap<String, Vec<Gone>> = BTreeMap::new();
         for row in rows::read(&out.join("removed.parquet")) {
-            assert_eq!(rows::text(&row, "reason"), Some("exact"));
-            let document = rows::text(&row, "document").unwrap();
-            assert_eq!(rows::text(&row, "kept"), Some(document), "an exact duplicate is kept under the same key");
-            found.entry(rows::text(&row, "source").unwrap().to_owned()).or_default().push(document.to_owned());
+            let text = |column| rows::text(&row, column);
+            let reasons = ["exact", "near", "near_validation", "contaminated"];
+            found.entry(text("source").unwrap().to_owned()).or_default().push(Gone {
+                document: key(text("document").unwrap()),
+                reason: reasons.into_iter().find(|reason| text("reason") == Some(reason)).unwrap(),
+                kept: text("kept").map(key),
+                similarity: row["similarity"].as_f64().unwrap(),
+            });
         }
-        let hex = |key: &Key| key.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         for (source, fate) in self.case.sources.iter().zip(self.fates) {
             let mut found = found.remove(&source.name).unwrap_or_default();
-            found.sort();
-            assert_eq!(found, fate.removed.iter().map(hex).collect::<Vec<_>>(), "removed of {}", source.name);
+            found.sort_by(|a, b| a.partial_cmp(b).unwrap());
+            assert_eq!(found, fate.removed, "removed of {}", source.name);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `syllabus dedup`.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::args::Dedup;
@@ -33,23 +34,52 @@ pub fn run(args: &Dedup) -> Result<()> {
     let started = Started::new(&resolved, &options, true, &*progress)?;
     let survived = survive(&started, &resolved, &options, &Watch::default(), &*progress)?;
     let names: Vec<&str> = resolved.curriculum.sources.iter().map(|s| s.name.as_str()).collect();
-    super::print(&counts(&names, &started, &survived)?)?;
-    super::print(&examples(&names, &started, &survived, args.examples)?)
+    let gone = Gone::gather(&survived, args.examples)?;
+    super::print(&counts(&names, &started, &gone)?)?;
+    super::print(&examples(&names, &started, &survived, &gone)?)?;
+    survived.refusal.map_or(Ok(()), Err)
+}
+
+/// What goes.
+#[derive(Default)]
+struct Gone {
+    /// Documents by source and reason.
+    counts: BTreeMap<(usize, &'static str), u64>,
+    /// A few of them, the least similar first: those are the ones to doubt.
+    examples: BTreeMap<(usize, &'static str), Vec<Removed>>,
+}
+
+impl Gone {
+    /// Counts all, and keeps `most` examples of each source and reason but for exact duplicates.
+    fn gather(survived: &Survived, most: usize) -> Result<Self> {
+        let mut gone = Self::default();
+        for duplicate in survived.duplicates.iter() {
+            *gone.counts.entry((duplicate?.source, "exact")).or_default() += 1;
+        }
+        for removed in survived.others.iter()? {
+            let removed = removed?;
+            let of = (removed.source, removed.reason.name());
+            *gone.counts.entry(of).or_default() += 1;
+            let examples = gone.examples.entry(of).or_default();
+            let at = examples.partition_point(|known| {
+                known.reason.similarity().total_cmp(&removed.reason.similarity()).then_with(|| known.cmp(&removed))
+                    == Ordering::Less
+            });
+            if at < most {
+                examples.insert(at, removed);
+                examples.truncate(most);
+            }
+        }
+        Ok(gone)
+    }
 }
 
 /// What goes, by source and reason.
-fn counts(names: &[&str], started: &Started, survived: &Survived) -> Result<String> {
-    let mut gone: BTreeMap<(usize, &str), u64> = BTreeMap::new();
-    for duplicate in survived.duplicates.iter() {
-        *gone.entry((duplicate?.source, "exact")).or_default() += 1;
-    }
-    for removed in &survived.others {
-        *gone.entry((removed.source, removed.reason.name())).or_default() += 1;
-    }
+fn counts(names: &[&str], started: &Started, gone: &Gone) -> Result<String> {
     let heads = ["source", "documents", "contaminated", "exact", "near", "near held out", "stay"];
     let mut table = Table::new(&heads.map(|head| (head, if head == "source" { Align::Left } else { Align::Right })));
     for (s, name) in names.iter().enumerate() {
-        let of = |reason: &str| gone.get(&(s, reason)).copied().unwrap_or(0);
+        let of = |reason: &str| gone.counts.get(&(s, reason)).copied().unwrap_or(0);
         let parts = ["contaminated", "exact", "near", "near_validation"].map(of);
         let documents = started.store.tokenized(name).documents + parts[0];
         let mut cells = vec![(*name).to_owned(), number::count(documents)];
@@ -61,15 +91,11 @@ fn counts(names: &[&str], started: &Started, survived: &Survived) -> Result<Stri
 }
 
 /// For each source, a few near duplicates beside what was kept, and a few leaks.
-fn examples(names: &[&str], started: &Started, survived: &Survived, most: usize) -> Result<String> {
+fn examples(names: &[&str], started: &Started, survived: &Survived, gone: &Gone) -> Result<String> {
     let mut out = String::new();
     for (s, name) in names.iter().enumerate() {
         for reason in ["near", "near_validation", "contaminated"] {
-            let mut of: Vec<&Removed> =
-                survived.others.iter().filter(|r| r.source == s && r.reason.name() == reason).collect();
-            // The least similar first: those are the ones to doubt.
-            of.sort_by(|a, b| a.reason.similarity().total_cmp(&b.reason.similarity()).then_with(|| a.cmp(b)));
-            for removed in of.into_iter().take(most) {
+            for removed in gone.examples.get(&(s, reason)).into_iter().flatten() {
                 out.push_str(&example(name, names, removed, started, survived)?);
             }
         }

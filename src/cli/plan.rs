@@ -5,6 +5,7 @@ use syllabus_reader::format::TokenDtype;
 use super::args::Plan;
 use super::{colour, values};
 use crate::curriculum;
+use crate::dedup::near::NearOptions;
 use crate::error::Result;
 use crate::plan::predict::{Conditions, Volume, predict};
 use crate::plan::simulate::{settled, simulate};
@@ -53,8 +54,9 @@ const ENCODER_BYTES: u64 = 120 << 20;
 fn known(args: &Plan, loaded: &curriculum::Loaded, threads: usize) -> Result<Known> {
     let curriculum = &loaded.curriculum;
     let declared = declared_sizes(curriculum);
+    let near = curriculum.dedup.near.as_ref().map(NearOptions::new).transpose()?;
     if let (None, Ok(sizes)) = (&args.data, &declared) {
-        return Ok(without_data(sizes.clone(), threads));
+        return Ok(without_data(sizes.clone(), threads, near));
     }
     let resolved = loaded.resolve(args.data.as_deref())?;
     let sampled: Sampled = sample::sample(&resolved, threads)?;
@@ -67,6 +69,7 @@ fn known(args: &Plan, loaded: &curriculum::Loaded, threads: usize) -> Result<Kno
             encoder_bytes: sampled.encoder_bytes,
             ingest_rate: sampled.ingest_rate,
             emit_rate: None,
+            near,
         },
         sizes: sampled.sizes,
         dtype: sampled.contract.dtype,
@@ -74,7 +77,7 @@ fn known(args: &Plan, loaded: &curriculum::Loaded, threads: usize) -> Result<Kno
     })
 }
 
-fn without_data(sizes: Vec<SourceSize>, threads: usize) -> Known {
+fn without_data(sizes: Vec<SourceSize>, threads: usize, near: Option<NearOptions>) -> Known {
     // No tokenizer was read: four bytes a token is the cautious answer.
     let dtype = TokenDtype::U32;
     let conditions = Conditions {
@@ -85,6 +88,7 @@ fn without_data(sizes: Vec<SourceSize>, threads: usize) -> Known {
         encoder_bytes: ENCODER_BYTES,
         ingest_rate: None,
         emit_rate: None,
+        near,
     };
     super::say(&format!(
         "no data read: sizes are those that the curriculum declares, and tokens are taken to be {} wide (with --data DIR both come from the files)",

@@ -88,7 +88,8 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Pro
     }
     let survived = survive::survive(&started, resolved, options, watch, progress)?;
     let Started { work, store, contract, memory, .. } = &started;
-    let Survived { stores, duplicates, mut others } = survived;
+    let Survived { stores, duplicates, others, refusal } = survived;
+    refusal.map_or(Ok(()), Err)?;
     let names: Vec<String> = curriculum.sources.iter().map(|s| s.name.clone()).collect();
     let width = contract.dtype.width();
 
@@ -140,8 +141,9 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Pro
         return Err(Error::Failed(format!("the ledger does not balance (a defect of Syllabus): {imbalance}")));
     }
     ledger::write(&options.out.join("ledger.parquet"), &rows)?;
-    removed::write(&options.out.join("removed.parquet"), &duplicates, &mut others, &names)?;
+    removed::write(&options.out.join("removed.parquet"), &duplicates, &others, &names)?;
     duplicates.discard()?;
+    others.discard()?;
     let expect = judge_expectations(curriculum, &plan, &chosen, &phases);
     let mut manifest = Manifest {
         format_version: FORMAT_VERSION,

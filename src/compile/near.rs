@@ -34,20 +34,32 @@ pub struct Search<'a> {
     pub contract: &'a Contract,
 }
 
-/// Finds near duplicates among exact survivors and held-out documents, marks them, and returns them with their evidence
-/// and with warnings.
-pub fn remove(search: &Search<'_>, scratch: &Path, memory: u64, threads: usize) -> Result<(Vec<Removed>, Vec<String>)> {
+/// What the shares that went say.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// Sources that lost remarkably much.
+    pub warnings: Vec<String>,
+    /// The first source that lost more than it may.
+    pub refusal: Option<Error>,
+}
+
+/// Finds near duplicates among exact survivors and held-out documents, marks them, and hands them over with their evidence.
+pub fn remove(
+    search: &Search<'_>,
+    scratch: &Path,
+    memory: u64,
+    threads: usize,
+    each: &mut (dyn FnMut(Removed) -> Result<()> + Send),
+) -> Result<Judged> {
     let Search { curriculum, near, stores, .. } = *search;
     let stored = Stored::new(search)?;
-    let found = near::remove(&stored, &NearOptions::new(near)?, scratch, memory, threads)?;
-    let mut removed = Vec::with_capacity(found.len());
     let mut gone = vec![0u64; stores.len()];
-    for of in found {
+    near::remove(&stored, &NearOptions::new(near)?, scratch, memory, threads, &mut |of| {
         let (place, kept) = (stored.place(of.document)?, stored.place(of.kept)?);
         let fate = if of.held_out { Fate::NearValidation } else { Fate::Near };
         stores[place.source].fates[place.segment].set(place.row, fate)?;
         gone[place.source] += 1;
-        removed.push(Removed {
+        each(Removed {
             document: stored.row(&place)?.key,
             source: place.source,
             reason: Reason::Near {
@@ -57,10 +69,9 @@ pub fn remove(search: &Search<'_>, scratch: &Path, memory: u64, threads: usize) 
                 union: of.union,
                 validation: of.held_out,
             },
-        });
-    }
-    let warnings = guard(curriculum, near, &stored, &gone)?;
-    Ok((removed, warnings))
+        })
+    })?;
+    Ok(guard(curriculum, near, &stored.unique, &gone))
 }
 
 /// Shares of a source's documents from which a removal is remarkable, and from which it is taken for a mistake.
@@ -68,11 +79,11 @@ const WARN: (u64, u64) = (1, 2);
 const FAIL: (u64, u64) = (19, 20);
 
 /// A source that loses most of its documents is more likely a mistake than a finding.
-fn guard(curriculum: &Curriculum, near: &Near, stored: &Stored<'_>, gone: &[u64]) -> Result<Vec<String>> {
+fn guard(curriculum: &Curriculum, near: &Near, unique: &[u64], gone: &[u64]) -> Judged {
     let ratio = |(above, below): (u64, u64)| BigRational::new(above.into(), below.into());
-    let mut warnings = Vec::new();
+    let mut judged = Judged::default();
     for (s, source) in curriculum.sources.iter().enumerate() {
-        let before = stored.unique[s];
+        let before = unique[s];
         if before == 0 {
             continue;
         }
@@ -85,20 +96,19 @@ fn guard(curriculum: &Curriculum, near: &Near, stored: &Stored<'_>, gone: &[u64]
             number::count(gone[s]),
             number::count(before)
         );
-        if share > said.cloned().unwrap_or_else(|| ratio(FAIL)) {
-            return Err(Error::Infeasible {
+        if said.map_or_else(|| share >= ratio(FAIL), |most| share > *most) {
+            judged.refusal = judged.refusal.or(Some(Error::Infeasible {
                 rendered: format!(
                     "{what}.\nLook at them with `syllabus dedup`. If they are to go, allow it: `dedup: {{near: {{max_removed: {{{}: 100%}}}}}}`.",
                     source.name
                 ),
                 summary: format!("{what}, more than `max_removed` allows"),
-            });
-        }
-        if said.is_none() && share >= ratio(WARN) {
-            warnings.push(what);
+            }));
+        } else if said.is_none() && share >= ratio(WARN) {
+            judged.warnings.push(what);
         }
     }
-    Ok(warnings)
+    judged
 }
 
 /// A stored document's place.
@@ -118,6 +128,8 @@ struct Stored<'a> {
     unique: Vec<u64>,
     scopes: Vec<u32>,
     ranks: Vec<u32>,
+    /// Pairs of ranks of a source and its declared subset, sorted, either way round.
+    related: Vec<(u32, u32)>,
     exempt: Vec<bool>,
     tokenizer: &'a dyn Tokenizer,
     contract: &'a Contract,
@@ -152,13 +164,19 @@ impl<'a> Stored<'a> {
             })?;
             unique.push(count);
         }
+        let rank = |source: usize| small(ranks.of(source));
+        let pairs = (0..stores.len()).flat_map(|a| (0..stores.len()).map(move |b| (a, b)));
+        let mut related: Vec<(u32, u32)> =
+            pairs.filter(|&(a, b)| ranks.may_share(a, b)).map(|(a, b)| (rank(a), rank(b))).collect();
+        related.sort_unstable();
         Ok(Self {
             stores,
             segments,
             count,
             unique,
             scopes,
-            ranks: (0..stores.len()).map(|s| small(ranks.of(s))).collect(),
+            ranks: (0..stores.len()).map(rank).collect(),
+            related,
             exempt: curriculum.sources.iter().map(|source| source.exempt).collect(),
             tokenizer,
             contract,
@@ -204,6 +222,10 @@ impl NearDocuments for Stored<'_> {
             bytes: u64::from(row.bytes),
             key: row.key,
         })
+    }
+
+    fn compared(&self, one: u32, other: u32) -> bool {
+        self.related.binary_search(&(one, other)).is_err()
     }
 
     fn signatures(&self, each: &mut dyn FnMut(u64, &Signature) -> Result<()>) -> Result<()> {

@@ -9,6 +9,7 @@ use super::progress::{Progress, Stage};
 use super::proof::{self, Proof};
 use super::{Options, identity, near};
 use crate::curriculum::Resolved;
+use crate::dedup::evidence::{Evidence, EvidenceWriter};
 use crate::dedup::exact::{self, Ranks};
 use crate::dedup::holdout;
 use crate::dedup::removed::{Duplicates, Reason, Removed};
@@ -51,8 +52,13 @@ pub struct Survived {
     /// Exact duplicates.
     pub duplicates: Duplicates,
     /// Documents removed for other reasons.
-    pub others: Vec<Removed>,
+    pub others: Evidence,
+    /// A source that lost more to near duplicates than it may. `dedup` shows what goes all the same; a compile ends with it.
+    pub refusal: Option<Error>,
 }
+
+/// Most memory for sorting what was removed.
+const MOST_EVIDENCE: u64 = 64 << 20;
 
 impl Started {
     /// Loads and proves the tokenizer, reads the benchmarks, divides the memory, opens the store.
@@ -193,33 +199,35 @@ pub fn survive(
     } else {
         Duplicates::default()
     };
-    let mut others = leaks(&names, store)?;
+    let sorting = (memory.free_bytes / 16).min(MOST_EVIDENCE);
+    let mut others = EvidenceWriter::create(&scratch, sorting)?;
+    leaks(&names, store, &mut others)?;
     if let Some(set) = &curriculum.holdout {
         holdout::hold_out(&stores, &curriculum.sources, curriculum.dedup.exact, set)?;
     }
+    let mut refusal = None;
     if let Some(asked) = &curriculum.dedup.near {
         watch.check()?;
         let search =
             near::Search { curriculum, near: asked, stores: &stores, tokenizer: started.tokenizer()?, contract };
-        let (removed, warnings) = near::remove(&search, &scratch, memory.free_bytes, options.threads)?;
-        others.extend(removed);
-        warnings.iter().for_each(|warning| progress.warn(warning));
+        let free = memory.free_bytes.saturating_sub(sorting);
+        let judged = near::remove(&search, &scratch, free, options.threads, &mut |removed| others.push(&removed))?;
+        judged.warnings.iter().for_each(|warning| progress.warn(warning));
+        refusal = judged.refusal;
     }
+    let others = others.finish()?;
     progress.end();
-    Ok(Survived { stores, duplicates, others })
+    Ok(Survived { stores, duplicates, others, refusal })
 }
 
 /// The documents that hold benchmark items.
-fn leaks(names: &[&str], store: &Store) -> Result<Vec<Removed>> {
-    let mut removed = Vec::new();
-    for (source, name) in names.iter().enumerate() {
-        for leak in store.leaks(name) {
-            let document = u128::from_str_radix(&leak.document, 16)
-                .map_err(|_| Error::Failed(format!("the journal holds a key `{}` that is none", leak.document)))?;
-            let detail = format!("{} {}: \"{}\" at byte {}", leak.benchmark, leak.item, leak.ngram, leak.offset);
-            let reason = Reason::Contaminated { detail, matched: leak.matched, total: leak.total };
-            removed.push(Removed { document, source, reason });
-        }
-    }
-    Ok(removed)
+fn leaks(names: &[&str], store: &Store, out: &mut EvidenceWriter) -> Result<()> {
+    store.leaks(&mut |name, leak| {
+        let Some(source) = names.iter().position(|of| *of == name) else { return Ok(()) };
+        let document = u128::from_str_radix(&leak.document, 16)
+            .map_err(|_| Error::Failed(format!("the journal holds a key `{}` that is none", leak.document)))?;
+        let detail = format!("{} {}: \"{}\" at byte {}", leak.benchmark, leak.item, leak.ngram, leak.offset);
+        let reason = Reason::Contaminated { detail, matched: leak.matched, total: leak.total };
+        out.push(&Removed { document, source, reason })
+    })
 }

@@ -45,7 +45,8 @@ impl Ranks {
     }
 
     /// Whether one is a declared subset of the other, so that both keep what both have.
-    fn may_share(&self, a: usize, b: usize) -> bool {
+    #[must_use]
+    pub fn may_share(&self, a: usize, b: usize) -> bool {
         self.copies_of[a] == Some(b) || self.copies_of[b] == Some(a)
     }
 }

@@ -8,6 +8,7 @@ use arrow::array::{ArrayRef, FixedSizeBinaryArray, Float64Array, RecordBatch, St
 use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 
+use super::evidence::Evidence;
 use crate::error::{Error, Result};
 
 /// An exact duplicate that was removed.
@@ -152,9 +153,8 @@ pub enum Reason {
 const GROUP: usize = 65_536;
 
 /// Writes all removed documents, sorted by document, source, reason, so that equal sets give equal bytes: exact duplicates
-/// from disk, the others (sorted here) merged in.
-pub fn write(path: &Path, exact: &Duplicates, others: &mut [Removed], sources: &[String]) -> Result<()> {
-    others.sort_unstable();
+/// and the others, both sorted on disk, merged.
+pub fn write(path: &Path, exact: &Duplicates, others: &Evidence, sources: &[String]) -> Result<()> {
     let schema = Arc::new(Schema::new(vec![
         Field::new("document", DataType::FixedSizeBinary(16), false),
         Field::new("source", DataType::Utf8, false),
@@ -173,26 +173,22 @@ pub fn write(path: &Path, exact: &Duplicates, others: &mut [Removed], sources: &
         rows.clear();
         writer.write(&batch).and_then(|()| writer.flush()).map_err(|e| failed(&e))
     };
-    let mut others = others.iter().cloned().peekable();
-    let exact = exact.iter().map(|duplicate| {
-        duplicate.map(|d| Removed {
-            document: d.document,
-            source: d.source,
-            reason: Reason::Exact { kept_in: d.kept_in },
+    let mut exact = exact
+        .iter()
+        .map(|duplicate| {
+            let Duplicate { document, source, kept_in } = duplicate?;
+            Ok(Removed { document, source, reason: Reason::Exact { kept_in } })
         })
-    });
-    for duplicate in exact {
-        let duplicate = duplicate?;
-        while let Some(other) = others.next_if(|other| *other < duplicate) {
-            rows.push(other);
-        }
-        rows.push(duplicate);
-        if rows.len() >= GROUP {
-            flush(&mut rows)?;
-        }
-    }
-    for other in others {
-        rows.push(other);
+        .peekable();
+    let mut others = others.iter()?.peekable();
+    loop {
+        let next = match (exact.peek(), others.peek()) {
+            (Some(Ok(one)), Some(Ok(other))) if other < one => others.next(),
+            (None, Some(_)) => others.next(),
+            _ => exact.next(),
+        };
+        let Some(next) = next else { break };
+        rows.push(next?);
         if rows.len() >= GROUP {
             flush(&mut rows)?;
         }

@@ -16,6 +16,9 @@ use crate::store::journal::{Extent, Leaked};
 use crate::store::segment::Builder;
 use crate::tokenize::{Encoder, Tokenizer};
 
+/// Leaks gathered before they are committed, with whatever documents there are: each is evidence of some hundred bytes.
+const MOST_LEAKS: usize = 4096;
+
 pub(super) struct Worker<'a> {
     shared: &'a Shared<'a>,
     encoder: Box<dyn Encoder + Send + 'a>,
@@ -118,6 +121,9 @@ impl<'a> Worker<'a> {
 
     /// Judges one row. It is not yet in the extents: a segment written on its account does not cover it.
     fn row(&mut self, place: &dyn Fn() -> String, row: Row<'_>) -> Result<()> {
+        if self.gathered.leaks.len() >= MOST_LEAKS {
+            self.flush()?;
+        }
         let source = &self.shared.resolved.curriculum.sources[self.source];
         let text = match row {
             Row::Excluded => {
@@ -204,13 +210,14 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Signs the text that the model reads, which is the ids decoded; a lossless tokenizer gives the text itself.
+    /// Signs the text that the model reads, which is the ids decoded: nearly always the text itself.
     fn sign(&mut self, text: &str) -> Result<()> {
         let Some(signer) = &mut self.signer else { return Ok(()) };
-        let signature = if self.tokenizer.lossless() {
+        let ids = self.shared.contract.unframed(&self.ids);
+        let signature = if self.tokenizer.gives_back(text, ids) {
             signer.sign(text)
         } else {
-            signer.sign(&self.tokenizer.decode(self.shared.contract.unframed(&self.ids))?)
+            signer.sign(&self.tokenizer.decode(ids)?)
         };
         self.builder.sign(&signature);
         Ok(())

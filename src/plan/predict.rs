@@ -6,8 +6,9 @@
 //!   document one more
 //! - `.arrow`: 12 bytes a window and 32 a fragment
 //!
-//! Scratch: every source's tokens once, at the token's width, with [`DOCUMENT_BYTES`] a document; while a source of many
-//! segments is compacted, its largest once more.
+//! Scratch: every source's tokens once, at the token's width, with [`DOCUMENT_BYTES`] a document, and its signature where near
+//! duplicates are sought; beside that, one after the other, what the search for them sorts, and the largest source once more
+//! while its many segments are compacted.
 //!
 //! Memory floor: see [`memory`]; the tokenizer is taken for as many times its file as [`TOKENIZER_TIMES`].
 
@@ -15,6 +16,8 @@ use serde::Serialize;
 use syllabus_reader::format::TokenDtype;
 
 use super::{Plan, memory};
+use crate::dedup::near::NearOptions;
+use crate::dedup::near::signature::Signature;
 
 /// Bytes that a document adds to its segment's index: key, place, length.
 pub const DOCUMENT_BYTES: u64 = 32;
@@ -57,6 +60,32 @@ pub struct Conditions {
     pub ingest_rate: Option<f64>,
     /// Output that one thread writes in a second, in bytes, where it was measured.
     pub emit_rate: Option<f64>,
+    /// How near duplicates are sought.
+    pub near: Option<NearOptions>,
+}
+
+/// How near duplicates are found, and what that takes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct NearPrediction {
+    /// Bands of a signature.
+    pub bands: u32,
+    /// Values of a band.
+    pub rows: u32,
+    /// With which probability a pair of documents is found, by its similarity.
+    pub curve: [Found; 4],
+    /// Signatures of all documents, in bytes.
+    pub signature_bytes: u64,
+    /// What the search sorts on disk at most, in bytes.
+    pub search_bytes: u64,
+}
+
+/// A point of the curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Found {
+    /// Similarity of two documents.
+    pub similarity: f64,
+    /// Probability that they are compared.
+    pub probability: f64,
 }
 
 /// What a compile will need.
@@ -76,6 +105,8 @@ pub struct Prediction {
     pub text_bytes: u64,
     /// Time from start to end in seconds, where it was measured.
     pub seconds: Option<f64>,
+    /// The search for near duplicates, where they are sought.
+    pub near: Option<NearPrediction>,
 }
 
 impl Prediction {
@@ -114,10 +145,12 @@ pub fn predict(plan: &Plan, with: &Conditions) -> Prediction {
     let mut largest_source = 0;
     let mut text = 0_u128;
     let mut in_ranges = 0_u128;
+    let mut all_documents = 0_u128;
     for (source, of) in plan.sources.iter().enumerate() {
         let tokens = u128::from(of.size.tokens);
         let bytes = tokens * width + documents(source) * u128::from(DOCUMENT_BYTES);
         scratch += bytes;
+        all_documents += documents(source);
         largest_source = bytes.max(largest_source);
         text += volume(source).text_bytes.map_or(tokens * u128::from(TEXT_BYTES), u128::from);
         let range = u128::from(RANGE_TOKENS);
@@ -125,6 +158,18 @@ pub fn predict(plan: &Plan, with: &Conditions) -> Prediction {
         in_ranges += in_range;
     }
     let bounded = |bytes: u128| u64::try_from(bytes).unwrap_or(u64::MAX);
+    let near = with.near.map(|options| {
+        let documents = bounded(all_documents);
+        NearPrediction {
+            bands: options.bands.bands(),
+            rows: options.bands.rows(),
+            curve: options.bands.curve().map(|(similarity, probability)| Found { similarity, probability }),
+            signature_bytes: documents.saturating_mul(size_of::<Signature>() as u64),
+            search_bytes: options.scratch_bytes(documents),
+        }
+    });
+    scratch += near.map_or(0, |near| u128::from(near.signature_bytes));
+    let passing = largest_source.max(near.map_or(0, |near| u128::from(near.search_bytes)));
     let threads = with.threads.max(1);
     let floor = memory::floor(
         with.tokenizer_bytes.saturating_mul(TOKENIZER_TIMES).saturating_add(PROCESS_BYTES),
@@ -142,10 +187,11 @@ pub fn predict(plan: &Plan, with: &Conditions) -> Prediction {
         bin_bytes: bounded(bin),
         idx_bytes: bounded(idx),
         arrow_bytes: bounded(arrow),
-        scratch_bytes: bounded(scratch + largest_source),
+        scratch_bytes: bounded(scratch + passing),
         memory_floor: floor,
         text_bytes: bounded(text),
         seconds,
+        near,
     }
 }
 
@@ -168,18 +214,17 @@ mod tests {
         let plan = draft(&curriculum, &sizes, &BigRational::one(), 2).unwrap();
         assert_eq!(plan.phases[0].source_windows, [750, 250]);
         let seen = Volume { documents: Some(500), text_bytes: Some(400_000), largest_document: Some(9_000) };
-        let found = predict(
-            &plan,
-            &Conditions {
-                dtype: TokenDtype::U16,
-                volumes: vec![seen],
-                tokenizer_bytes: 1000,
-                threads: 2,
-                encoder_bytes: 5000,
-                ingest_rate: Some(1000.0),
-                emit_rate: Some(100.0),
-            },
-        );
+        let mut conditions = Conditions {
+            dtype: TokenDtype::U16,
+            volumes: vec![seen],
+            tokenizer_bytes: 1000,
+            threads: 2,
+            encoder_bytes: 5000,
+            ingest_rate: Some(1000.0),
+            emit_rate: Some(100.0),
+            near: None,
+        };
+        let found = predict(&plan, &conditions);
         // 750 and 250 windows begin fragments; so do 750 × 65 / 200 and 250 × 65 / 500 documents, rounded up.
         let fragments = 750 + 244 + 250 + 33;
         assert_eq!(found.bin_bytes, 1000 * 65 * 2);
@@ -191,5 +236,19 @@ mod tests {
         assert_eq!(found.text_bytes, 400_000 + 200_000);
         let seconds = 600_000.0 / 2000.0 + found.output_bytes() as f64 / 200.0;
         assert_eq!(found.seconds, Some(seconds));
+
+        let threshold = crate::dedup::near::Threshold::new(8, 10).unwrap();
+        let bands = crate::dedup::near::Bands::for_threshold(threshold);
+        conditions.near = Some(NearOptions { threshold, shingle: 5, bands });
+        let sought = predict(&plan, &conditions);
+        let near = sought.near.unwrap();
+        assert_eq!((near.bands, near.rows), (16, 8));
+        let curve = near.curve.map(|found| (found.similarity, (found.probability * 1000.0).round() / 1000.0));
+        assert_eq!(curve, [(0.6, 0.237), (0.7, 0.613), (0.8, 0.947), (0.9, 1.0)]);
+        // 600 documents of 128 values of two bytes; a record of 16 bytes for each band, and twice one of 54.
+        assert_eq!(near.signature_bytes, 600 * 256);
+        assert_eq!(near.search_bytes, 600 * 16 * (16 + 2 * 54));
+        let largest = 100_000 * 2 + 500 * 32;
+        assert_eq!(sought.scratch_bytes, found.scratch_bytes - largest + near.signature_bytes + near.search_bytes);
     }
 }

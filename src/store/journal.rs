@@ -5,7 +5,7 @@
 //! the last is corruption.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use fs_err::File;
@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::segment::Totals;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::NewFile;
 
 /// Version of the store's layout; another one is not reused.
 pub const STORE_VERSION: u32 = 1;
@@ -102,7 +102,7 @@ pub struct Commit {
     pub extents: Vec<Extent>,
     /// How they were judged.
     pub counts: Counts,
-    /// Those that hold a benchmark item.
+    /// Those that hold a benchmark item. Only the file keeps them: there may be more than memory holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leaks: Vec<Leaked>,
 }
@@ -162,10 +162,16 @@ impl Journal {
     pub fn open(folder: &Path, identity: &Identity) -> Result<(Self, Reuse)> {
         let path = folder.join("journal");
         let mut reuse = Reuse::default();
-        let (mut commits, mut complete) = (Vec::new(), Vec::new());
+        let mut readable = false;
         if path.try_exists()? {
-            let (old, mut records) = read(&path)?;
-            match old {
+            let mut header = None;
+            read(&path, &mut |record, _| {
+                if let Record::Store { version, identity } = record {
+                    header = Some((version, identity));
+                }
+                Ok(())
+            })?;
+            match header {
                 Some((version, old)) if version == STORE_VERSION => {
                     let changed = differences(&old.common, &identity.common);
                     if changed.is_empty() {
@@ -180,6 +186,7 @@ impl Journal {
                                 reuse.dropped.push(format!("source `{source}`: {} changed", changed.join(", ")));
                             }
                         }
+                        readable = true;
                     } else {
                         reuse.dropped.push(format!("all segments: {} changed", changed.join(", ")));
                     }
@@ -187,20 +194,26 @@ impl Journal {
                 Some((version, _)) => reuse.dropped.push(format!("all segments: store version {version}")),
                 None => {}
             }
-            let keep = |source: &String| reuse.kept.contains(source);
-            records.0.retain(|c: &Commit| keep(&c.source));
-            records.1.retain(keep);
-            (commits, complete) = records;
         }
         // The journal is written anew: it ends in a whole line, and holds only what still counts.
-        let mut bytes = line(&Record::Store { version: STORE_VERSION, identity: identity.clone() })?;
-        for commit in &commits {
-            bytes.extend(line(&Record::Commit(commit.clone()))?);
+        let (mut commits, mut complete) = (Vec::new(), Vec::new());
+        let mut out = BufWriter::new(NewFile::create(&path)?);
+        out.write_all(&line(&Record::Store { version: STORE_VERSION, identity: identity.clone() })?)?;
+        if readable {
+            let keep = |source: &String| reuse.kept.contains(source);
+            read(&path, &mut |record, line| match record {
+                Record::Commit(commit) if keep(&commit.source) => {
+                    commits.push(Commit { leaks: Vec::new(), ..commit });
+                    Ok(out.write_all(line)?)
+                }
+                Record::Complete(source) if keep(&source) => {
+                    complete.push(source);
+                    Ok(out.write_all(line)?)
+                }
+                _ => Ok(()),
+            })?;
         }
-        for source in &complete {
-            bytes.extend(line(&Record::Complete(source.clone()))?);
-        }
-        files::write_whole(&path, &bytes)?;
+        out.into_inner().map_err(std::io::IntoInnerError::into_error)?.commit()?;
         let mut file = fs_err::OpenOptions::new().append(true).open(&path)?;
         file.seek(SeekFrom::End(0))?;
         Ok((Self { path, file, commits, complete }, reuse))
@@ -208,9 +221,20 @@ impl Journal {
 
     /// Appends a commit; after this returns it counts.
     pub fn commit(&mut self, commit: Commit) -> Result<()> {
-        self.append(&Record::Commit(commit.clone()))?;
-        self.commits.push(commit);
+        let record = Record::Commit(commit);
+        self.append(&record)?;
+        if let Record::Commit(commit) = record {
+            self.commits.push(Commit { leaks: Vec::new(), ..commit });
+        }
         Ok(())
+    }
+
+    /// Hands over all documents that hold a benchmark item, each with its source; read from the file.
+    pub fn leaks(&self, each: &mut dyn FnMut(&str, Leaked) -> Result<()>) -> Result<()> {
+        read(&self.path, &mut |record, _| match record {
+            Record::Commit(Commit { source, leaks, .. }) => leaks.into_iter().try_for_each(|leak| each(&source, leak)),
+            _ => Ok(()),
+        })
     }
 
     /// Records that all rows of a source are covered.
@@ -226,7 +250,7 @@ impl Journal {
         self.complete.iter().any(|s| s == source)
     }
 
-    /// All commits, in the order they were made.
+    /// All commits, in the order they were made, without their leaks.
     #[must_use]
     pub fn commits(&self) -> &[Commit] {
         &self.commits
@@ -250,32 +274,27 @@ fn line(record: &Record) -> Result<Vec<u8>> {
     Ok(format!("{:016x} {json}\n", xxh3_64(json.as_bytes())).into_bytes())
 }
 
-type Records = (Vec<Commit>, Vec<String>);
-
-fn read(path: &Path) -> Result<(Option<(u32, Identity)>, Records)> {
-    let mut bytes = Vec::new();
-    File::open(path)?.read_to_end(&mut bytes)?;
-    let mut header = None;
-    let mut records = Records::default();
-    let lines: Vec<&[u8]> = bytes.split_inclusive(|b| *b == b'\n').collect();
-    for (i, line) in lines.iter().enumerate() {
-        let Some(record) = parse(line) else {
-            if i + 1 == lines.len() {
-                break;
+/// Hands over each record with its line; what follows the last whole line is left out.
+fn read(path: &Path, each: &mut dyn FnMut(Record, &[u8]) -> Result<()>) -> Result<()> {
+    let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
+    let (mut line, mut number) = (Vec::new(), 0_u64);
+    loop {
+        line.clear();
+        number += 1;
+        if file.read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let Some(record) = parse(&line) else {
+            if file.fill_buf()?.is_empty() {
+                return Ok(());
             }
             return Err(Error::Failed(format!(
-                "{}: line {} is damaged; remove the work folder (`syllabus clean`) and compile again",
-                path.display(),
-                i + 1
+                "{}: line {number} is damaged; remove the work folder (`syllabus clean`) and compile again",
+                path.display()
             )));
         };
-        match record {
-            Record::Store { version, identity } => header = Some((version, identity)),
-            Record::Commit(commit) => records.0.push(commit),
-            Record::Complete(source) => records.1.push(source),
-        }
+        each(record, &line)?;
     }
-    Ok((header, records))
 }
 
 fn parse(line: &[u8]) -> Option<Record> {

@@ -131,10 +131,9 @@ impl Store {
         Ok(store)
     }
 
-    /// Documents of a source that hold a benchmark item.
-    #[must_use]
-    pub fn leaks(&self, source: &str) -> Vec<Leaked> {
-        self.journal().commits().iter().filter(|c| c.source == source).flat_map(|c| c.leaks.iter().cloned()).collect()
+    /// Hands over all documents that hold a benchmark item, each with its source.
+    pub fn leaks(&self, each: &mut dyn FnMut(&str, Leaked) -> Result<()>) -> Result<()> {
+        self.journal().leaks(each)
     }
 
     /// What a source's segments hold in sum, before any removal.

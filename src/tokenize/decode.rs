@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::faithful::Faithful;
 use super::file::{Model, Parts, TokenizerFile, Vocabulary};
 use crate::error::Result;
 
@@ -21,11 +22,23 @@ struct Inner {
     pool: Vec<u8>,
     /// Token `i` is `pool[ends[i] .. ends[i + 1]]`; ids without a token are empty.
     ends: Vec<u32>,
-    /// Ids of tokens that are split out of the text, sorted.
-    added: Vec<u32>,
-    /// Ids of `<0x00>` to `<0xFF>`, sorted.
-    bytes: Vec<u32>,
+    /// What each id is.
+    classes: Vec<Class>,
     lossless: bool,
+    /// Where not every text comes back: which do.
+    faithful: Option<Faithful>,
+}
+
+/// What an id is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Class {
+    /// A piece of text.
+    Piece,
+    /// A byte, `<0x00>` to `<0xFF>`.
+    Byte,
+    /// Split out of the text before all else.
+    Added,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +73,8 @@ struct Step {
     content: Option<String>,
     #[serde(default)]
     prepend: Option<String>,
+    #[serde(default)]
+    replacement: Option<String>,
     #[serde(default)]
     start: usize,
     #[serde(default)]
@@ -182,16 +197,45 @@ impl Decoder {
         added.sort_unstable();
         bytes.sort_unstable();
         bytes.retain(|id| added.binary_search(id).is_err());
-        let lossless = kind == Kind::ByteLevel
-            && normalizer.is_none()
-            && parts.normalizer.is_none()
-            && alphabet.iter().all(|byte| *byte)
-            && step(parts.pre_tokenizer).is_some_and(|step| step.flat().iter().all(|step| keeps_all(step)))
-            && model.is_bpe()
+        let bpe = model.is_bpe()
             && model.continuing_subword_prefix.as_deref().unwrap_or_default().is_empty()
-            && model.end_of_word_suffix.as_deref().unwrap_or_default().is_empty()
-            && parts.added_tokens.iter().all(|token| !token.lstrip && !token.rstrip);
-        Ok(Some(Self(Arc::new(Inner { kind, pool: ordered, ends, added, bytes, lossless }))))
+            && model.end_of_word_suffix.as_deref().unwrap_or_default().is_empty();
+        let pre_tokenizer = step(parts.pre_tokenizer);
+        let (mut lossless, mut faithful) = (false, None);
+        match kind {
+            Kind::ByteLevel => {
+                let keeps = bpe
+                    // The others are in no text.
+                    && alphabet.iter().enumerate().all(|(byte, is)| *is || matches!(byte, 0xC0 | 0xC1 | 0xF5..))
+                    && pre_tokenizer.is_some_and(|step| step.flat().iter().all(|step| keeps_all(step)))
+                    && parts.added_tokens.iter().all(|token| !token.lstrip && !token.rstrip);
+                lossless = keeps && parts.normalizer.is_none();
+                let nfc = normalizer.is_some_and(|step| step.flat().iter().all(|step| step.kind == "NFC"));
+                faithful = (keeps && nfc).then(|| Faithful { nfc, ..Faithful::default() });
+            }
+            Kind::SentencePiece { strip, .. } => {
+                if bpe && model.byte_fallback == Some(true) && bytes.len() == 256 {
+                    let normalizer = Some(normalizer).filter(|step| step.is_some() == parts.normalizer.is_some());
+                    let before = Some(pre_tokenizer).filter(|step| step.is_some() == parts.pre_tokenizer.is_some());
+                    faithful = normalizer.zip(before).and_then(|(n, p)| sentencepiece(n.as_ref(), p.as_ref(), strip));
+                    let unknown = model.unk_token.iter().flat_map(|unknown| vocabulary.ids(unknown));
+                    let mut lossy: Vec<u32> = added.iter().copied().chain(unknown).collect();
+                    lossy.sort_unstable();
+                    faithful.iter_mut().for_each(|faithful| faithful.forbid(&lossy));
+                }
+            }
+        }
+        let mut classes = vec![Class::Piece; size];
+        for (of, class) in [(&bytes, Class::Byte), (&added, Class::Added)] {
+            of.iter().for_each(|&id| classes[id as usize] = class);
+        }
+        Ok(Some(Self(Arc::new(Inner { kind, pool: ordered, ends, classes, lossless, faithful }))))
+    }
+
+    /// Whether decoding `ids`, which are the text's, is sure to give back the text byte for byte.
+    #[must_use]
+    pub fn gives_back(&self, text: &str, ids: &[u32]) -> bool {
+        self.0.lossless || self.0.faithful.as_ref().is_some_and(|faithful| faithful.holds(text, ids))
     }
 
     /// Whether decoding gives back every text byte for byte: byte-level tokens, no normalizer, and a pre-tokenizer that
@@ -225,40 +269,73 @@ impl Decoder {
                 )
             }
             Kind::SentencePiece { strip, strip_after_added } => {
-                let mut out = String::with_capacity(ids.len() * 4);
-                let mut run: Vec<u8> = Vec::new();
+                let mut out: Vec<u8> = Vec::with_capacity(ids.len() * 4);
+                // Where a run of byte tokens that has not ended began.
+                let mut run = None;
                 let mut at_start = strip;
                 for &id in ids {
-                    let bytes = token(id)?;
-                    if inner.bytes.binary_search(&id).is_ok() {
-                        run.extend_from_slice(bytes);
-                        at_start = false;
-                        continue;
+                    let mut bytes = token(id)?;
+                    match *inner.classes.get(id as usize)? {
+                        Class::Byte => {
+                            run = run.or(Some(out.len()));
+                            at_start = false;
+                        }
+                        class => {
+                            end_run(run.take(), &mut out);
+                            if class == Class::Added {
+                                at_start = strip_after_added;
+                            } else if std::mem::take(&mut at_start) {
+                                bytes = bytes.strip_prefix(b" ").unwrap_or(bytes);
+                            }
+                        }
                     }
-                    flush(&mut run, &mut out);
-                    if inner.added.binary_search(&id).is_ok() {
-                        out.push_str(&String::from_utf8_lossy(bytes));
-                        at_start = strip_after_added;
-                        continue;
-                    }
-                    let bytes = if at_start { bytes.strip_prefix(b" ").unwrap_or(bytes) } else { bytes };
-                    at_start = false;
-                    out.push_str(&String::from_utf8_lossy(bytes));
+                    out.extend_from_slice(bytes);
                 }
-                flush(&mut run, &mut out);
-                Some(out)
+                end_run(run, &mut out);
+                // Pieces are text, and so is what is left of runs.
+                Some(
+                    String::from_utf8(out)
+                        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+                )
             }
         }
     }
 }
 
-/// Appends a run of byte tokens: its text, or one U+FFFD a byte when it is none, as Hugging Face does.
-fn flush(run: &mut Vec<u8>, out: &mut String) {
-    match str::from_utf8(run) {
-        Ok(text) => out.push_str(text),
-        Err(_) => out.extend(std::iter::repeat_n('\u{FFFD}', run.len())),
+/// Ends a run of byte tokens that began at `start`: its text, or one U+FFFD a byte when it is none, as Hugging Face does.
+fn end_run(start: Option<usize>, out: &mut Vec<u8>) {
+    let Some(start) = start else { return };
+    let run = out.get(start..).unwrap_or_default();
+    if str::from_utf8(run).is_err() {
+        let replaced = "\u{FFFD}".repeat(run.len());
+        out.truncate(start);
+        out.extend_from_slice(replaced.as_bytes());
     }
-    run.clear();
+}
+
+/// Which texts come back from SentencePiece's kind, where its normalizer and pre-tokenizer do no more than put a `▁` in front
+/// and write spaces as `▁`.
+fn sentencepiece(normalizer: Option<&Step>, pre_tokenizer: Option<&Step>, strip: bool) -> Option<Faithful> {
+    let meta = META.to_string();
+    let mut prepended = false;
+    for step in normalizer.map_or_else(Vec::new, Step::flat) {
+        match step.kind.as_str() {
+            "Prepend" if step.prepend.as_ref() == Some(&meta) && !prepended => prepended = true,
+            "Replace" if step.pattern == Some(Pattern::String(" ".into())) && step.content.as_ref() == Some(&meta) => {}
+            _ => return None,
+        }
+    }
+    let split = match pre_tokenizer {
+        None => false,
+        Some(step) if step.kind == "Metaspace" && step.replacement.as_ref() == Some(&meta) => true,
+        Some(_) => return None,
+    };
+    // What was put in front must be taken off again, and only that.
+    ((strip || !(prepended || split)) && !(prepended && split)).then(|| Faithful {
+        meta: true,
+        first_space: strip && !prepended,
+        ..Faithful::default()
+    })
 }
 
 /// The byte of a byte token, `<0xE2>`.

@@ -69,6 +69,10 @@ impl Tokenizer for Fast {
         self.decoder.as_ref().is_some_and(Decoder::lossless)
     }
 
+    fn gives_back(&self, text: &str, ids: &[u32]) -> bool {
+        self.decoder.as_ref().is_some_and(|decoder| decoder.gives_back(text, ids))
+    }
+
     fn backend(&self) -> &str {
         BACKEND
     }

@@ -2,6 +2,7 @@
 
 pub mod contract;
 pub mod decode;
+pub mod faithful;
 pub mod fast;
 pub mod file;
 pub mod judge;
@@ -27,6 +28,12 @@ pub trait Tokenizer: Send + Sync {
 
     /// Whether decoding a document's ids gives back its text byte for byte, for every text.
     fn lossless(&self) -> bool;
+
+    /// Whether decoding `ids`, which are the text's without BOS and EOS, is sure to give back this text byte for byte.
+    /// It may say no to a text that does come back.
+    fn gives_back(&self, _text: &str, _ids: &[u32]) -> bool {
+        self.lossless()
+    }
 
     /// Name of the backend and its version, for the manifest: `fastokens 0.3.5`.
     fn backend(&self) -> &str;

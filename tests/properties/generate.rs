@@ -115,6 +115,26 @@ pub struct Source {
     pub priority: i64,
     pub copies_of: Option<usize>,
     pub counts_bad: bool,
+    /// Its near duplicates stay.
+    pub exempt: bool,
+}
+
+/// Near duplicates: similarity in tenths, words of a shingle, and scope. Every band is one value, and there are as many as
+/// there can be, so every similar pair is found.
+#[derive(Debug, Clone)]
+pub struct Near {
+    pub jaccard: u64,
+    pub shingle: usize,
+    pub scope: &'static str,
+}
+
+/// Benchmark items, each a list of texts.
+#[derive(Debug, Clone)]
+pub struct Benchmarks {
+    pub items: Vec<Vec<String>>,
+    pub ngram: usize,
+    /// In tenths; `any` where none.
+    pub coverage: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -188,6 +208,8 @@ pub struct Case {
     /// Thousandths, and the most tokens of a source.
     pub holdout: Option<(u64, Option<u64>)>,
     pub repeat: bool,
+    pub near: Option<Near>,
+    pub benchmarks: Option<Benchmarks>,
     pub sources: Vec<Source>,
     pub phases: Vec<Phase>,
 }
@@ -265,20 +287,87 @@ pub fn corpus(seed: u64) -> Case {
             priority: if random.once_in(3) { i64::try_from(random.within(0, 3)).unwrap() - 1 } else { 0 },
             copies_of: (id > 0 && random.once_in(4)).then(|| random.index(id)),
             counts_bad,
+            exempt: false,
         });
     }
     let exact = !random.once_in(6);
     let cap = random.once_in(if exact { 3 } else { 2 }).then(|| random.within(20, 200));
-    Case {
+    let mut case = Case {
         seed,
         framing: random.pick(&FRAMINGS),
         label_token: !random.once_in(4),
         exact,
         holdout: (!random.once_in(4)).then(|| (random.within(10, 300), cap)),
         repeat,
+        near: None,
+        benchmarks: None,
         sources,
         phases: Vec::new(),
+    };
+    let random = &mut Random(seed ^ 0x6e65_6172);
+    if random.once_in(2) {
+        seek_near(random, &mut case, &known);
     }
+    if random.once_in(3) {
+        seek_leaks(random, &mut case, &known);
+    }
+    case
+}
+
+/// Near duplicates, of which there are then some: texts with a few words changed, left out, put in or moved.
+fn seek_near(random: &mut Random, case: &mut Case, known: &[String]) {
+    case.near = Some(Near {
+        jaccard: random.pick(&[5, 7, 8, 10]),
+        shingle: usize::try_from(random.within(1, 3)).unwrap(),
+        scope: random.pick(&["source", "group", "all"]),
+    });
+    for source in &mut case.sources {
+        source.exempt = random.once_in(5);
+        for _ in 0..random.within(0, source.rows.len() as u64 / 2) {
+            let text = edited(random, known);
+            let copies = if random.once_in(6) { 2 } else { 1 };
+            let row = Row { text: Text::Good(text), score: Some(9), lang: Some("en") };
+            source.rows.extend(std::iter::repeat_n(row, copies));
+        }
+    }
+}
+
+fn edited(random: &mut Random, known: &[String]) -> String {
+    let mut words: Vec<String> = random.pick(known).split(' ').map(str::to_owned).collect();
+    for _ in 0..random.within(0, 2) {
+        let (at, other) = (random.index(words.len()), random.index(words.len()));
+        match random.within(0, 3) {
+            0 => words[at] = random.pick(&WORDS).to_owned(),
+            1 => words.insert(at, random.pick(&WORDS).to_owned()),
+            2 => words.swap(at, other),
+            _ => words[at] = words[at].to_uppercase(),
+        }
+    }
+    words.join(" ")
+}
+
+/// Benchmark items cut from the texts, so that some have leaked, in part or whole, and some are boilerplate.
+fn seek_leaks(random: &mut Random, case: &mut Case, known: &[String]) {
+    let mut items = Vec::new();
+    for _ in 0..random.within(1, 30) {
+        let texts = (0..random.within(1, 2)).map(|_| {
+            let words: Vec<String> = edited(random, known).split(' ').map(str::to_owned).collect();
+            let from = random.index(words.len());
+            let most = random.index(words.len() - from) + 1;
+            words[from..from + most].join(if random.once_in(2) { ", " } else { " " })
+        });
+        items.push(texts.collect());
+    }
+    if random.once_in(2) {
+        // In so many items that it does not count.
+        let boilerplate = edited(random, known);
+        items.iter_mut().take(12).for_each(|texts: &mut Vec<String>| texts.push(boilerplate.clone()));
+    }
+    case.benchmarks = Some(Benchmarks {
+        items,
+        ngram: usize::try_from(random.within(3, 9)).unwrap(),
+        coverage: random.once_in(2).then(|| random.pick(&[3, 5, 10])),
+    });
 }
 
 fn row(random: &mut Random, bad: bool, longest: u64, known: &mut Vec<String>) -> Row {
@@ -354,7 +443,17 @@ impl Case {
         let pad = framing.pad.map_or(String::new(), |pad| format!(", pad: \"{pad}\""));
         let (bos, eos) = (token(framing.bos), token(framing.eos));
         writeln!(out, "tokenizer: {{file: {}, bos: {bos}, eos: {eos}{pad}}}", file.display()).unwrap();
-        writeln!(out, "label_token: {}\ndedup: {{exact: {}}}", self.label_token, self.exact).unwrap();
+        let near = self.near.as_ref().map_or(String::new(), |near| {
+            let Near { jaccard, shingle, scope } = near;
+            let jaccard = format!("{}%", 10 * jaccard);
+            format!(", near: {{jaccard: {jaccard}, shingle: {shingle}, scope: {scope}, bands: 128, rows: 1, max_removed: 100%}}")
+        });
+        writeln!(out, "label_token: {}\ndedup: {{exact: {}{near}}}", self.label_token, self.exact).unwrap();
+        if let Some(Benchmarks { ngram, coverage, .. }) = &self.benchmarks {
+            let coverage = coverage.map_or("any".to_owned(), |tenths| format!("{}%", 10 * tenths));
+            writeln!(out, "decontaminate: {{files: eval/*.jsonl, fields: q, ngram: {ngram}, coverage: {coverage}}}")
+                .unwrap();
+        }
         if self.repeat {
             out.push_str("on_exhausted: repeat\n");
         }
@@ -379,6 +478,9 @@ impl Case {
             }
             if let Some(parent) = source.copies_of {
                 write!(out, ", copies_of: {}", self.sources[parent].name).unwrap();
+            }
+            if source.exempt {
+                out.push_str(", exempt: true");
             }
             out.push_str(if source.counts_bad { ", on_bad_row: count}\n" } else { "}\n" });
         }
@@ -443,6 +545,18 @@ impl Case {
                 let lines: String = rows.iter().map(|row| row.line() + "\n").collect();
                 let name = format!("data/{}/{salt}{:04x}-{}.jsonl", source.name, random.within(0, 0xffff), out.len());
                 out.push((name, lines));
+            }
+        }
+        if let Some(benchmarks) = &self.benchmarks {
+            let mut lines: Vec<String> = (benchmarks.items.iter().enumerate())
+                .map(|(number, texts)| {
+                    serde_json::json!({"id": number, "benchmark": "b", "q": texts}).to_string() + "\n"
+                })
+                .collect();
+            random.shuffle(&mut lines);
+            let (one, other) = lines.split_at(lines.len() / 2);
+            for (name, lines) in [("one", one), ("other", other)].into_iter().filter(|(_, lines)| !lines.is_empty()) {
+                out.push((format!("eval/{salt}-{name}.jsonl"), lines.concat()));
             }
         }
         out

@@ -8,6 +8,7 @@ use num_rational::BigRational;
 use num_traits::{One, Signed, Zero};
 
 use super::generate::{Case, Mix, Part, Phase, Text, Weight};
+use super::similar::{self, Items};
 use crate::fixtures::reference;
 
 pub type Key = [u8; 16];
@@ -31,8 +32,17 @@ pub struct Fate {
     pub tokens: BTreeMap<&'static str, u64>,
     pub held_out: BTreeMap<Key, Document>,
     pub survivors: BTreeMap<Key, Document>,
-    /// Keys removed as exact duplicates, sorted, each as often as it is removed.
-    pub removed: Vec<Key>,
+    /// Documents removed, each as often as it is.
+    pub removed: Vec<Gone>,
+}
+
+/// A removed document.
+#[derive(Debug, Clone, PartialEq, PartialOrd)]
+pub struct Gone {
+    pub document: Key,
+    pub reason: &'static str,
+    pub kept: Option<Key>,
+    pub similarity: f64,
 }
 
 impl Fate {
@@ -40,11 +50,11 @@ impl Fate {
         self.tokens.get("survived").copied().unwrap_or(0)
     }
 
-    fn count(&mut self, outcome: &str, documents: u64) {
+    pub fn count(&mut self, outcome: &str, documents: u64) {
         *self.documents.entry(outcome.to_owned()).or_default() += documents;
     }
 
-    fn weigh(&mut self, outcome: &'static str, tokens: u64) {
+    pub fn weigh(&mut self, outcome: &'static str, tokens: u64) {
         *self.tokens.entry(outcome).or_default() += tokens;
     }
 }
@@ -54,6 +64,7 @@ pub fn fates(case: &Case) -> Vec<Fate> {
     let tokenizer = reference(case.framing.tokenizer);
     let id = |token: Option<&str>| token.map(|token| tokenizer.token_to_id(token).unwrap());
     let (bos, eos) = (id(case.framing.bos), id(case.framing.eos));
+    let items = case.benchmarks.as_ref().map(Items::new);
     let mut fates: Vec<Fate> = Vec::new();
     // For each source, its good texts and how often they stand there.
     let mut texts: Vec<BTreeMap<&str, u64>> = Vec::new();
@@ -79,6 +90,11 @@ pub fn fates(case: &Case) -> Vec<Fate> {
                     });
                     match failed {
                         Some((rule, _)) => format!("filtered:{rule}"),
+                        None if let Some(similarity) = items.as_ref().and_then(|items| items.leak(text)) => {
+                            let document = xxhash_rust::xxh3::xxh3_128(text.as_bytes()).to_be_bytes();
+                            fate.removed.push(Gone { document, reason: "contaminated", kept: None, similarity });
+                            "contaminated".to_owned()
+                        }
                         None => {
                             *good.entry(text.as_str()).or_default() += 1;
                             let of_text = ids.entry(text.as_str()).or_insert_with(|| {
@@ -110,7 +126,8 @@ pub fn fates(case: &Case) -> Vec<Fate> {
             let fate = &mut fates[source];
             fate.count("exact", rows - copies);
             fate.weigh("exact", (rows - copies) * ids.len() as u64);
-            fate.removed.extend((copies..rows).map(|_| key));
+            let gone = Gone { document: key, reason: "exact", kept: Some(key), similarity: 1.0 };
+            fate.removed.extend((copies..rows).map(|_| gone.clone()));
             if copies > 0 {
                 keepers.push(source);
                 fate.survivors.insert(key, Document { ids: ids.clone(), bytes: text.len() as u64, copies });
@@ -126,8 +143,18 @@ pub fn fates(case: &Case) -> Vec<Fate> {
             }
         }
     }
+    if let Some(near) = &case.near {
+        let mut ranks = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(rank, &source)| ranks[source] = rank);
+        // The text that the model reads, by Hugging Face's own decoder.
+        let read = |document: &Document| {
+            let ids = &document.ids[bos.iter().count()..document.ids.len() - eos.iter().count()];
+            tokenizer.decode(ids, false).unwrap()
+        };
+        similar::remove(case, near, &ranks, &mut fates, &read);
+    }
     for fate in &mut fates {
-        fate.removed.sort_unstable();
+        fate.removed.sort_by(|a, b| a.partial_cmp(b).unwrap());
         let survivors: Vec<Document> = fate.survivors.values().cloned().collect();
         for document in survivors {
             fate.count("survived", document.copies);

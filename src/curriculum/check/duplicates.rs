@@ -13,8 +13,8 @@ use crate::curriculum::raw::{
     RawCoverage, RawCurriculum, RawDecontaminate, RawDedup, RawMaxRemoved, RawNear, Share, Slot,
 };
 
-/// Largest number of bands times rows: the length of a signature.
-const MAX_SIGNATURE: u32 = 4_096;
+/// Largest number of bands times rows: the values of a signature.
+const MAX_SIGNATURE: u32 = 128;
 
 pub(super) fn dedup(raw: &RawDedup, check: &mut Check<'_>) -> Dedup {
     Dedup {
@@ -167,4 +167,13 @@ pub(super) fn holdout(raw: &RawCurriculum, check: &mut Check<'_>) -> Option<Hold
         share,
         max_tokens_per_source: set.max_tokens_per_source.value().map(|tokens| tokens.0),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn bands_and_rows_fit_a_signature() {
+        let values = usize::try_from(super::MAX_SIGNATURE).unwrap();
+        assert_eq!(values, crate::dedup::near::signature::VALUES);
+    }
 }

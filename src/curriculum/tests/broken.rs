@@ -283,7 +283,7 @@ fn one_mistake_one_error() {
         (
             "name: base",
             "name: base\ndedup: {near: {bands: 100, rows: 100}}",
-            "3:23 bands times rows is at most 4096, not 10000",
+            "3:23 bands times rows is at most 128, not 10000",
         ),
         (
             "name: base",

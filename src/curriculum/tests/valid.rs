@@ -29,7 +29,7 @@ shard_size: 64MiB
 on_exhausted: repeat
 dedup:
   exact: false
-  near: {jaccard: 85%, shingle: 7, bands: 26, rows: 11, scope: group, max_removed: {web: 99%}}
+  near: {jaccard: 85%, shingle: 7, bands: 11, rows: 11, scope: group, max_removed: {web: 99%}}
 decontaminate: {files: [eval/*.jsonl], fields: [question, answer], ngram: 8, coverage: any}
 holdout: {validation: {share: 0.01%, max_tokens_per_source: 5M}}
 sources:
@@ -82,7 +82,7 @@ fn everything_is_understood() {
     let near = curriculum.dedup.near.expect("near");
     assert_eq!(
         (near.jaccard, near.shingle, near.bands_rows, near.scope),
-        (ratio(85, 100), 7, Some((26, 11)), NearScope::Group)
+        (ratio(85, 100), 7, Some((11, 11)), NearScope::Group)
     );
     assert_eq!((near.max_removed, near.max_removed_of), (None, BTreeMap::from([(0, ratio(99, 100))])));
     assert!(!curriculum.dedup.exact);

@@ -14,8 +14,8 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::bands::Bands;
 use super::member::{self, UNKNOWN};
 use super::signature;
-use super::sort::{Records, Sorted, Sorter};
 use super::{NearDocument, NearDocuments};
+use crate::dedup::sort::{Records, Sorted, Sorter};
 use crate::error::{Error, Result};
 
 /// Bytes of a band record.
@@ -81,7 +81,7 @@ pub(super) fn members(
     threads: usize,
 ) -> Result<Sorted<{ member::RECORD }>> {
     let share = memory / 4 / u64::try_from(threads.max(1)).unwrap_or(u64::MAX);
-    let sorter = Mutex::new(Sorter::new(folder, "members", memory / 4));
+    let sorter = Mutex::new(Sorter::new(folder, "members", memory / 8));
     partitions.into_par_iter().try_for_each(|path| {
         let mut buckets = Buckets { documents, largest: share / MEMBER, batch: Vec::new(), out: &sorter, mixed: None };
         buckets.partition(&path, folder, share)?;

@@ -4,7 +4,7 @@ use std::iter::Peekable;
 
 use super::kept::Kept;
 use super::member::{self, Member, UNKNOWN};
-use super::sort::Sorted;
+use crate::dedup::sort::Sorted;
 use crate::error::Result;
 
 /// Bytes that a membership costs in memory while its chunk is decided.

@@ -4,11 +4,11 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::member::{Member, bytes};
-use super::sort::Records;
+use crate::dedup::sort::Records;
 use crate::error::Result;
 
-/// Bytes of a record: bucket, place under ≺, document, scope, flags; big-endian.
-const RECORD: usize = 29;
+/// Bytes of a record: bucket, place under ≺, document, scope, priority, bytes, flags; big-endian.
+const RECORD: usize = 41;
 
 /// A document that stayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,9 @@ fn record(kept: &Kept) -> [u8; RECORD] {
     record[8..16].copy_from_slice(&kept.place.to_be_bytes());
     record[16..24].copy_from_slice(&kept.member.document.to_be_bytes());
     record[24..28].copy_from_slice(&kept.member.scope.to_be_bytes());
-    record[28] = u8::from(kept.member.held_out) | u8::from(kept.member.exempt) << 1;
+    record[28..32].copy_from_slice(&kept.member.priority.to_be_bytes());
+    record[32..40].copy_from_slice(&kept.member.bytes.to_be_bytes());
+    record[40] = u8::from(kept.member.held_out) | u8::from(kept.member.exempt) << 1;
     record
 }
 
@@ -104,8 +106,10 @@ fn parse(record: &[u8; RECORD]) -> Kept {
         member: Member {
             document: u64::from_be_bytes(bytes(record, 16)),
             scope: u32::from_be_bytes(bytes(record, 24)),
-            held_out: record[28] & 1 != 0,
-            exempt: record[28] & 2 != 0,
+            priority: u32::from_be_bytes(bytes(record, 28)),
+            bytes: u64::from_be_bytes(bytes(record, 32)),
+            held_out: record[40] & 1 != 0,
+            exempt: record[40] & 2 != 0,
         },
     }
 }
@@ -115,7 +119,14 @@ mod tests {
     use super::*;
 
     fn kept(bucket: u64, place: u64) -> Kept {
-        let member = Member { document: place * 10, scope: 2, held_out: place.is_multiple_of(2), exempt: bucket == 5 };
+        let member = Member {
+            document: place * 10,
+            scope: 2,
+            priority: 3,
+            bytes: place,
+            held_out: place.is_multiple_of(2),
+            exempt: bucket == 5,
+        };
         Kept { bucket, place, member }
     }
 

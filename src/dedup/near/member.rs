@@ -9,7 +9,7 @@
 //!
 //! All numbers are big-endian, so that they sort as bytes.
 
-use super::NearDocument;
+use super::{NearDocument, NearDocuments};
 
 /// Bytes of a record.
 pub(super) const RECORD: usize = 54;
@@ -22,6 +22,8 @@ pub(super) const UNKNOWN: u32 = u32::MAX;
 pub(super) struct Member {
     pub(super) document: u64,
     pub(super) scope: u32,
+    pub(super) priority: u32,
+    pub(super) bytes: u64,
     pub(super) held_out: bool,
     /// Always stays (held out ones too).
     pub(super) exempt: bool,
@@ -29,8 +31,9 @@ pub(super) struct Member {
 
 impl Member {
     /// Whether two documents may be compared.
-    pub(super) fn comparable(self, other: Self) -> bool {
-        self.scope == other.scope || self.held_out || other.held_out
+    pub(super) fn comparable(self, other: Self, documents: &dyn NearDocuments) -> bool {
+        let inside = || self.scope == other.scope && documents.compared(self.priority, other.priority);
+        self.held_out || other.held_out || inside()
     }
 }
 
@@ -61,6 +64,8 @@ pub(super) fn parse(record: &[u8; RECORD]) -> (Member, u64, u32) {
     let member = Member {
         document: u64::from_be_bytes(bytes(record, 29)),
         scope: u32::from_be_bytes(bytes(record, 37)),
+        priority: u32::from_be_bytes(bytes(record, 1)),
+        bytes: !u64::from_be_bytes(bytes(record, 5)),
         held_out: record[41] == 1,
         exempt: record[0] == 0,
     };
@@ -82,7 +87,7 @@ mod tests {
     #[test]
     fn parses_what_was_written() {
         let record = record(9, &NearDocument { held_out: true, ..DOCUMENT }, 0x1122_3344_5566_7788, 5);
-        let member = Member { document: 9, scope: 3, held_out: true, exempt: true };
+        let member = Member { document: 9, scope: 3, priority: 1, bytes: 100, held_out: true, exempt: true };
         assert_eq!(parse(&record), (member, 0x1122_3344_5566_7788, 5));
     }
 

@@ -1,7 +1,7 @@
 //! Near duplicates: which documents go because a similar one stays.
 //!
 //! Similarity is the Jaccard index of two documents' sets of word shingles (see [`super::words`]). Two documents are **candidates**
-//! when they may be compared at all (same scope, or one of them held out) and all values of at least one band of their
+//! when they may be compared at all (same scope and not of a source and its declared subset, or one of them held out) and all values of at least one band of their
 //! [signatures](signature) agree; candidates are [verified](verify) on their texts.
 //!
 //! With the order ≺ = (exempt first, smaller priority number, more bytes, smaller key) the rule is: **a document stays if and only if it
@@ -23,7 +23,6 @@ mod kept;
 mod member;
 mod select;
 pub mod signature;
-mod sort;
 pub mod threshold;
 pub mod verify;
 
@@ -49,6 +48,12 @@ pub trait NearDocuments: Sync {
 
     /// What the order and the scope need to know of one. Asked at random.
     fn document(&self, number: u64) -> Result<NearDocument>;
+
+    /// Whether documents of these two priorities may be compared, neither being held out: not when one source is a declared subset of
+    /// the other, and keeps what both have.
+    fn compared(&self, _one: u32, _other: u32) -> bool {
+        true
+    }
 
     /// Hands over every document's number and signature once, in any order.
     fn signatures(&self, each: &mut dyn FnMut(u64, &Signature) -> Result<()>) -> Result<()>;
@@ -125,17 +130,18 @@ pub struct Removed {
     pub union: u64,
 }
 
-/// The documents that go, by number.
+/// Hands over the documents that go, each once; which come first depends on nothing but the documents and their numbers.
 ///
-/// Uses about `memory` bytes beside the result (40 bytes a removed document) and one text per thread, `threads` threads (at least one),
-/// and a folder `near` in `scratch`, which is gone afterwards.
+/// Uses about `memory` bytes and one text per thread, `threads` threads (at least one), and a folder `near` in `scratch`, which is
+/// gone afterwards. `each` is called from one thread.
 pub fn remove(
     documents: &dyn NearDocuments,
     options: &NearOptions,
     scratch: &Path,
     memory: u64,
     threads: usize,
-) -> Result<Vec<Removed>> {
+    each: &mut (dyn FnMut(Removed) -> Result<()> + Send),
+) -> Result<()> {
     let folder = Folder::create(scratch.join("near"))?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads.max(1))
@@ -143,12 +149,31 @@ pub fn remove(
         .build()
         .map_err(|e| Error::Failed(format!("near duplicates: cannot start {threads} threads: {e}")))?;
     pool.install(|| {
+        let threads = pool.current_num_threads();
         let partitions = candidates::write(documents, options.bands, &folder.path, memory)?;
-        let members = candidates::members(documents, partitions, &folder.path, memory, pool.current_num_threads())?;
-        // Beside them: the memberships, as far as they were sorted in memory, and a chunk, a quarter each.
-        let sets = verify::Sets::new(documents, options.shingle, memory / 8 * 3);
-        select::select(members, &sets, options.threshold, &folder.path, memory / 4)
+        let members = candidates::members(documents, partitions, &folder.path, memory, threads)?;
+        // Half is left for one long document, of the longest that a compile takes in. The memberships, where they were sorted in
+        // memory, have an eighth.
+        let sets = verify::Sets::new(documents, options.shingle, memory / 16 * 3, memory / 16, threads);
+        select::select(members, &sets, options.threshold, &folder.path, memory / 8, each)
     })
+}
+
+/// As [`remove`], gathered in memory, by number.
+pub fn removed(
+    documents: &dyn NearDocuments,
+    options: &NearOptions,
+    scratch: &Path,
+    memory: u64,
+    threads: usize,
+) -> Result<Vec<Removed>> {
+    let mut gathered = Vec::new();
+    remove(documents, options, scratch, memory, threads, &mut |removed| {
+        gathered.push(removed);
+        Ok(())
+    })?;
+    gathered.sort_unstable();
+    Ok(gathered)
 }
 
 /// A folder that goes when its owner does.

@@ -14,24 +14,24 @@ use super::Removed;
 use super::chunk::{COST, Chunk};
 use super::kept::{Kept, KeptFile};
 use super::member::{self, Member};
-use super::sort::Sorted;
 use super::threshold::Threshold;
 use super::verify::{Overlap, Reader, Sets, overlap};
+use crate::dedup::sort::Sorted;
 use crate::error::{Error, Result};
 
-/// Decides all documents; those that go, by number.
+/// Decides all documents; hands over those that go, by ≺.
 pub(super) fn select(
     members: Sorted<{ member::RECORD }>,
     sets: &Sets<'_>,
     threshold: Threshold,
     folder: &Path,
     memory: u64,
-) -> Result<Vec<Removed>> {
+    each: &mut (dyn FnMut(Removed) -> Result<()> + Send),
+) -> Result<()> {
     // Places within a chunk are 32 bits wide.
     let capacity = usize::try_from((memory / COST).clamp(1024, 1 << 31)).unwrap_or(1 << 31);
     let mut records = members.peekable();
     let mut kept = KeptFile::new(folder);
-    let mut removed = Vec::new();
     let mut first = 0;
     while let Some(mut chunk) = Chunk::read(&mut records, first, capacity)? {
         first += u64::try_from(chunk.documents.len()).unwrap_or(0);
@@ -39,13 +39,12 @@ pub(super) fn select(
         let mut rounds = Rounds::new(&chunk, sets, threshold);
         rounds.against_before()?;
         rounds.run()?;
-        removed.extend(rounds.removed());
+        rounds.removed().try_for_each(&mut *each)?;
         if records.peek().is_some() {
             kept.replace(&chunk.names, chunk.kept(&|document| rounds.stays(document)))?;
         }
     }
-    removed.sort_unstable();
-    Ok(removed)
+    Ok(())
 }
 
 /// Why a document goes.
@@ -127,7 +126,7 @@ impl<'a> Rounds<'a> {
                     let buckets = self.chunk.buckets.get(at(document)).iter();
                     let mut with: Vec<(u64, Member)> = buckets
                         .flat_map(|&bucket| self.chunk.before(at(bucket)))
-                        .filter(|kept| kept.member.comparable(member))
+                        .filter(|kept| kept.member.comparable(member, self.sets.documents()))
                         .map(|&Kept { place, member, .. }| (place, member))
                         .collect();
                     with.sort_unstable_by_key(|&(place, _)| place);
@@ -225,7 +224,7 @@ impl<'a> Rounds<'a> {
                         Some(State::Goes(evidence)) => evidence.place > place,
                         _ => false,
                     };
-                    if open && self.member(document)?.comparable(member) {
+                    if open && self.member(document)?.comparable(member, self.sets.documents()) {
                         pairs.push((document, stays));
                     }
                 }
@@ -267,9 +266,9 @@ impl<'a> Rounds<'a> {
         if with.peek().is_none() {
             return Ok(None);
         }
-        let set = self.sets.get(self.member(document)?.document, reader)?;
+        let set = self.sets.get(self.member(document)?, reader)?;
         for (place, kept) in with {
-            let other = self.sets.get(kept.document, reader)?;
+            let other = self.sets.get(kept, reader)?;
             if let Some(overlap) = overlap(&set, &other, self.threshold) {
                 return Ok(Some((document, Evidence { place, kept, overlap })));
             }

@@ -60,9 +60,11 @@ impl Signer {
             return EMPTY;
         }
         let values = u64::try_from(VALUES).unwrap_or(u64::MAX);
+        bins.end_first_round();
         let mut round = 0;
-        while bins.next_round() && round < 2 * values {
+        while bins.empty > 0 && round < 2 * values {
             round += 1;
+            bins.round = u16::try_from(round).unwrap_or(EMPTY_BIN);
             let factor = mix(round) | 1;
             // From the round after as many as there are bins, each fills its own bin for certain.
             let forced = round.checked_sub(values + 1);
@@ -76,59 +78,66 @@ impl Signer {
     }
 }
 
-/// The minimum of each bin. A hash's top bits choose the bin, the others are its value.
+/// `round_of` a bin that is empty.
+const EMPTY_BIN: u16 = u16::MAX;
+
+/// The minimum of each bin in the round that filled it. A hash's top bits choose the bin, the others are its value.
 struct Bins {
-    /// Smallest value of this round, shifted left by the bits of the bin; `u64::MAX` while empty (no value ends in ones), 0 where an
-    /// earlier round has filled it: nothing is smaller.
+    /// Smallest value, shifted left by the bits of the bin; `u64::MAX` while empty (no value ends in ones).
     smallest: [u64; VALUES],
-    /// Smallest value of the round that filled the bin.
-    settled: [u64; VALUES],
+    /// The round that filled the bin: it alone makes the value smaller.
+    round_of: [u16; VALUES],
+    /// The round that is on.
+    round: u16,
+    /// Bins that no round before this one has filled, less those that it has.
+    empty: u32,
 }
 
 impl Bins {
     fn new() -> Self {
-        Self { smallest: [u64::MAX; VALUES], settled: [0; VALUES] }
+        Self { smallest: [u64::MAX; VALUES], round_of: [EMPTY_BIN; VALUES], round: 0, empty: 0 }
     }
 
     /// The first round: shingle hashes are used as they are.
     #[inline]
     fn add(&mut self, hash: u64) {
-        self.put(hash >> (u64::BITS - BIN_BITS), hash);
+        let bin = usize::try_from(hash >> (u64::BITS - BIN_BITS)).unwrap_or(0);
+        if let Some(smallest) = self.smallest.get_mut(bin) {
+            *smallest = (*smallest).min(hash << BIN_BITS);
+        }
+    }
+
+    /// Ends the first round, which does not count bins: texts of a few hundred words need no other.
+    fn end_first_round(&mut self) {
+        for (round, smallest) in self.round_of.iter_mut().zip(&self.smallest) {
+            if *smallest == u64::MAX {
+                self.empty += 1;
+            } else {
+                *round = 0;
+            }
+        }
     }
 
     /// A later round: the hash times an odd number of the round's own; `forced`: all go into this bin.
     #[inline]
     fn add_round(&mut self, hash: u64, factor: u64, forced: Option<u64>) {
         let hash = (hash ^ hash >> 32).wrapping_mul(factor);
-        self.put(forced.unwrap_or(hash >> (u64::BITS - BIN_BITS)), hash);
-    }
-
-    #[inline]
-    fn put(&mut self, bin: u64, hash: u64) {
-        if let Some(smallest) = usize::try_from(bin).ok().and_then(|bin| self.smallest.get_mut(bin)) {
-            *smallest = (*smallest).min(hash << BIN_BITS);
+        let bin = usize::try_from(forced.unwrap_or(hash >> (u64::BITS - BIN_BITS))).unwrap_or(0);
+        let (Some(round), Some(smallest)) = (self.round_of.get_mut(bin), self.smallest.get_mut(bin)) else { return };
+        if *round == EMPTY_BIN {
+            *round = self.round;
+            self.empty -= 1;
+        } else if *round != self.round {
+            return;
         }
-    }
-
-    /// Settles what this round has filled; whether any bin is still empty.
-    fn next_round(&mut self) -> bool {
-        let mut empty = false;
-        for (settled, smallest) in self.settled.iter_mut().zip(&mut self.smallest) {
-            if *smallest == u64::MAX {
-                empty = true;
-            } else if *smallest != 0 {
-                *settled = *smallest;
-                *smallest = 0;
-            }
-        }
-        empty
+        *smallest = (*smallest).min(hash << BIN_BITS);
     }
 
     fn signature(&self) -> Signature {
         let mut signature = EMPTY;
-        for (value, settled) in signature.iter_mut().zip(&self.settled) {
+        for (value, smallest) in signature.iter_mut().zip(&self.smallest) {
             // The low bits: a minimum's high bits are nearly always zero.
-            *value = u16::try_from((settled >> BIN_BITS) & 0xFFFF).unwrap_or(0);
+            *value = u16::try_from((smallest >> BIN_BITS) & 0xFFFF).unwrap_or(0);
         }
         signature
     }

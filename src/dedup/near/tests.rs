@@ -13,13 +13,15 @@ struct Memory {
     texts: Vec<String>,
     documents: Vec<NearDocument>,
     shingle: u32,
+    /// Priorities of a source and its declared subset.
+    related: Option<(u32, u32)>,
 }
 
 impl Memory {
     /// All in one scope, of one rank.
     fn new(texts: Vec<String>, shingle: u32) -> Self {
         let documents = texts.iter().map(|text| document(text)).collect();
-        Self { texts, documents, shingle }
+        Self { texts, documents, shingle, related: None }
     }
 
     /// The same documents, document i at place `order[i]`.
@@ -30,12 +32,12 @@ impl Memory {
             texts[to].clone_from(&self.texts[from]);
             documents[to] = self.documents[from];
         }
-        Self { texts, documents, shingle: self.shingle }
+        Self { texts, documents, shingle: self.shingle, related: self.related }
     }
 
     fn remove(&self, options: &NearOptions, memory: u64, threads: usize) -> Vec<Removed> {
         let folder = tempfile::tempdir().unwrap();
-        let removed = remove(self, options, folder.path(), memory, threads).unwrap();
+        let removed = super::removed(self, options, folder.path(), memory, threads).unwrap();
         assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0, "scratch is removed");
         removed
     }
@@ -53,6 +55,10 @@ impl NearDocuments for Memory {
 
     fn document(&self, number: u64) -> Result<NearDocument> {
         Ok(self.documents[usize::try_from(number).unwrap()])
+    }
+
+    fn compared(&self, one: u32, other: u32) -> bool {
+        self.related.is_none_or(|(a, b)| (one, other) != (a, b) && (one, other) != (b, a))
     }
 
     fn signatures(&self, each: &mut dyn FnMut(u64, &Signature) -> Result<()>) -> Result<()> {
@@ -83,7 +89,8 @@ fn brute_force(memory: &Memory, options: &NearOptions, candidate: impl Fn(usize,
         let d = memory.documents[i];
         let similar = |&k: &usize| {
             let other = memory.documents[k];
-            if !(d.scope == other.scope || d.held_out || other.held_out) || !candidate(i, k) {
+            let inside = d.scope == other.scope && memory.compared(d.priority, other.priority);
+            if !(inside || d.held_out || other.held_out) || !candidate(i, k) {
                 return None;
             }
             let both = sets[i].iter().filter(|shingle| sets[k].binary_search(shingle).is_ok()).count() as u64;
@@ -305,7 +312,7 @@ fn evidence_is_the_first_that_stays() {
     let by_hand = ByHand { memory: Memory::new(texts, 1), bands };
     let folder = tempfile::tempdir().unwrap();
     for memory in [0, 1 << 20] {
-        let removed = remove(&by_hand, &options(3, 1, 1), folder.path(), memory, 1).unwrap();
+        let removed = super::removed(&by_hand, &options(3, 1, 1), folder.path(), memory, 1).unwrap();
         assert_eq!(removed, [Removed { document: 3, kept: 1, held_out: false, intersection: 9, union: 11 }]);
     }
 }
@@ -317,7 +324,7 @@ fn a_bucket_of_dissimilar_documents() {
     let texts = (0..600).map(|i| (0..12).map(|w| format!(" d{i}x{w}")).fold(common.clone(), |a, b| a + &b)).collect();
     let by_hand = ByHand { memory: Memory::new(texts, 1), bands: vec![[1, 2, 3]; 600] };
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(remove(&by_hand, &options(3, 1, 1), folder.path(), 1 << 20, 2).unwrap(), []);
+    assert_eq!(super::removed(&by_hand, &options(3, 1, 1), folder.path(), 1 << 20, 2).unwrap(), []);
 }
 
 #[test]
@@ -351,7 +358,7 @@ fn errors_come_back() {
     }
     let folder = tempfile::tempdir().unwrap();
     let broken = Broken(Memory::new(vec!["a b".into(), "a  b".into()], 1));
-    let error = remove(&broken, &options(16, 8, 1), folder.path(), 1 << 20, 2).unwrap_err();
+    let error = super::removed(&broken, &options(16, 8, 1), folder.path(), 1 << 20, 2).unwrap_err();
     assert!(error.to_string().contains("cannot be read"));
     assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0);
 }
@@ -366,6 +373,7 @@ proptest! {
         traits in prop::collection::vec((0_u32..3, 0_u8..12, 0_u32..2), 40),
         cut in prop::sample::select(vec![(128, 1), (40, 3), (1, 1)]),
         memory in prop::sample::select(vec![0_u64, 1 << 16, 1 << 22]),
+        related: bool,
     ) {
         let texts: Vec<String> =
             texts.iter().map(|t| t.iter().map(|w| format!("w{w}")).collect::<Vec<_>>().join(" ")).collect();
@@ -374,6 +382,7 @@ proptest! {
             (document.scope, document.priority) = (scope, priority);
             (document.exempt, document.held_out) = (flags == 0, flags == 1);
         }
+        documents.related = related.then_some((1, 0));
         let mut options = options(cut.0, cut.1, 1);
         options.threshold = Threshold::new(6, 10).unwrap();
         let expected = brute_force(&documents, &options, share_a_band(&documents, options.bands));

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::NearDocuments;
+use super::member::Member;
 use super::threshold::Threshold;
 use crate::dedup::words::{Signs, Words};
 use crate::error::Result;
@@ -67,7 +68,14 @@ pub(super) struct Sets<'a> {
     shards: Vec<Mutex<Shard>>,
     /// Bytes that one shard may hold.
     limit: u64,
+    /// Bytes of text from which one document is read at a time.
+    long: u64,
+    /// Held while such a document is read.
+    alone: Mutex<()>,
 }
+
+/// Bytes that reading a document takes at most for each byte of its text: tokens, ids, text and shingles.
+const READING: u64 = 8;
 
 #[derive(Default)]
 #[expect(clippy::disallowed_types, reason = "looked up by document alone; nothing walks it")]
@@ -94,13 +102,27 @@ pub(super) struct Reader {
 const LARGE: usize = 1 << 20;
 
 impl<'a> Sets<'a> {
-    pub(super) fn new(documents: &'a dyn NearDocuments, shingle: u32, memory: u64) -> Self {
+    /// Keeps up to `cache` bytes of sets; `threads` threads that read documents use up to `reading` bytes, a long one aside.
+    pub(super) fn new(
+        documents: &'a dyn NearDocuments,
+        shingle: u32,
+        cache: u64,
+        reading: u64,
+        threads: usize,
+    ) -> Self {
+        let threads = u64::try_from(threads.max(1)).unwrap_or(u64::MAX);
         Self {
             documents,
             shingle: usize::try_from(shingle).unwrap_or(usize::MAX),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            limit: memory / u64::try_from(SHARDS).unwrap_or(1),
+            limit: cache / u64::try_from(SHARDS).unwrap_or(1),
+            long: reading / READING / threads,
+            alone: Mutex::default(),
         }
+    }
+
+    pub(super) fn documents(&self) -> &'a dyn NearDocuments {
+        self.documents
     }
 
     pub(super) fn reader(&self) -> Reader {
@@ -108,7 +130,8 @@ impl<'a> Sets<'a> {
     }
 
     /// A document's shingles, sorted, each once.
-    pub(super) fn get(&self, document: u64, reader: &mut Reader) -> Result<Arc<[u64]>> {
+    pub(super) fn get(&self, member: Member, reader: &mut Reader) -> Result<Arc<[u64]>> {
+        let document = member.document;
         let part = usize::try_from(document % u64::try_from(SHARDS).unwrap_or(1)).unwrap_or(0);
         let Some(shard) = self.shards.get(part) else { return self.load(document, reader) };
         // A panic elsewhere leaves at worst a set that is not counted.
@@ -116,7 +139,9 @@ impl<'a> Sets<'a> {
             entry.used = true;
             return Ok(Arc::clone(&entry.set));
         }
+        let alone = (member.bytes > self.long).then(|| self.alone.lock().unwrap_or_else(PoisonError::into_inner));
         let set = self.load(document, reader)?;
+        drop(alone);
         shard.lock().unwrap_or_else(PoisonError::into_inner).insert(document, &set, self.limit);
         Ok(set)
     }

@@ -12,8 +12,10 @@
 //! `a 1 a 2 a 3`, stand anywhere. (A letter outside ASCII is enough: a Chinese word is one character.) A text of which nothing is left
 //! is not looked for; [`Benchmarks::summary`] says how many there are.
 //!
-//! One pass over a document's words asks a small filter whether the last five end an n-gram or a short text of any item; what passes is
-//! looked up and compared word by word, so a collision of hashes is never taken for a leak.
+//! One pass over a document's words. An n-gram of n words holds n - 4 runs of five words, so of every n - 4 runs in a document one is
+//! asked for: a filter says whether it stands inside an n-gram of any item, and only about those that pass the n-grams around them are
+//! looked up. Short texts, which are few, are asked for at every word. What is found is compared word by word, so a collision of hashes
+//! is never taken for a leak.
 
 mod index;
 mod load;
@@ -55,8 +57,8 @@ pub struct Benchmarks {
     ngrams: Index,
     /// The last [`MIN_WORDS`] words of shorter texts.
     shorts: Index,
-    /// The last words of both: [`Self::tail`] of them.
-    tails: Filter,
+    /// All runs of [`Self::run`] words inside those n-grams.
+    runs: Filter,
     summary: Summary,
     digest: [u8; 32],
 }
@@ -194,7 +196,7 @@ impl Benchmarks {
             texts: texts.into_values().collect(),
             ngrams: Index::default(),
             shorts: Index::default(),
-            tails: Filter::new(&[]),
+            runs: Filter::new(&[]),
             summary: Summary::default(),
             digest,
         };
@@ -229,7 +231,6 @@ impl Benchmarks {
             postings.extend(last.map(|hash| (hash, Posting { text: number, start: 0, length })));
         }
         self.shorts = Index::new(postings.clone());
-        self.tails = Filter::new(self.shorts.hashes());
         // In how many items does each stand?
         let mut found: Vec<(u32, usize)> = Vec::new();
         let mut scratch = self.scratch();
@@ -255,48 +256,46 @@ impl Benchmarks {
 
     fn index_ngrams(&mut self, common: &[u64]) -> Result<()> {
         let mut postings: Vec<(u64, Posting)> = Vec::new();
-        for (number, text) in
-            self.texts.iter_mut().enumerate().filter(|(_, text)| text.count >= self.ngram.max(MIN_WORDS))
-        {
+        let mut runs: Vec<u64> = Vec::new();
+        let (n, run) = (self.ngram, self.run());
+        for (number, text) in self.texts.iter_mut().enumerate().filter(|(_, text)| text.count >= n.max(MIN_WORDS)) {
             let number = small(number)?;
             // Where words start, and the end.
             let mut starts = vec![0];
             starts.extend(text.words.iter().enumerate().filter(|(_, b)| **b == b' ').map(|(at, _)| at + 1));
             starts.push(text.words.len() + 1);
             let mut own: Vec<(u64, Posting)> = Vec::new();
-            for window in starts.windows(self.ngram + 1) {
+            // Runs before this word are gathered.
+            let mut gathered = 0;
+            for (word, window) in starts.windows(n + 1).enumerate() {
                 let (Some(&start), Some(&end)) = (window.first(), window.last()) else { continue };
                 let words = text.words.get(start..end - 1).unwrap_or_default();
                 let hash = xxh3_64(words);
-                if counts(words) && common.binary_search(&hash).is_err() {
-                    own.push((hash, Posting { text: number, start: small(start)?, length: small(words.len())? }));
+                if !counts(words) || common.binary_search(&hash).is_ok() {
+                    continue;
                 }
+                own.push((hash, Posting { text: number, start: small(start)?, length: small(words.len())? }));
+                let inside = starts.get(word.max(gathered)..word + n + 1).unwrap_or_default();
+                runs.extend(inside.windows(run + 1).filter_map(|window| {
+                    let (&start, &end) = (window.first()?, window.last()?);
+                    text.words.get(start..end - 1).map(xxh3_64)
+                }));
+                gathered = word + n + 1 - run;
             }
             own.sort_unstable();
             own.dedup_by_key(|(hash, _)| *hash);
             text.total = u64::try_from(own.len()).unwrap_or(u64::MAX);
             postings.append(&mut own);
         }
-        let mut tails: Vec<u64> = self.shorts.hashes().to_vec();
-        for (_, posting) in &postings {
-            let words = self.texts.get(at(posting.text)).and_then(|text| {
-                let start = at(posting.start);
-                text.words.get(start..start + at(posting.length))
-            });
-            let words = words.unwrap_or_default();
-            let mut spaces = words.iter().enumerate().rev().filter(|(_, byte)| **byte == b' ').map(|(at, _)| at + 1);
-            let start = spaces.nth(self.tail() - 1).unwrap_or(0);
-            tails.push(xxh3_64(words.get(start..).unwrap_or_default()));
-        }
-        tails.sort_unstable();
-        tails.dedup();
-        self.tails = Filter::new(&tails);
+        runs.sort_unstable();
+        runs.dedup();
+        self.runs = Filter::new(&runs);
         self.ngrams = Index::new(postings);
         Ok(())
     }
 
-    /// Words that are asked about first.
-    fn tail(&self) -> usize {
+    /// Words of a run that is asked for first.
+    fn run(&self) -> usize {
         self.ngram.min(MIN_WORDS)
     }
 
@@ -357,11 +356,21 @@ impl Benchmarks {
     fn find(&self, scratch: &mut Scratch, text: &str) {
         let Scratch { words, hits } = scratch;
         hits.clear();
-        let (n, tail) = (self.ngram, self.tail());
+        let (n, run) = (self.ngram, self.run());
+        let (around, shorts) = (number(n - run), !self.shorts.is_empty());
         let mut limit = HITS;
+        // N-grams that end at the words before this one are looked up.
+        let mut until = 0;
         words.each(text, |window| {
-            let Some(last) = window.last(tail).map(xxh3_64).filter(|&hash| self.tails.passes(hash)) else { return };
-            if let Some(words) = window.last(n) {
+            let Some(last) = window.last(run) else { return };
+            let asked = window.count.is_multiple_of(around + 1);
+            let hash = if asked || shorts { xxh3_64(last) } else { 0 };
+            if asked && self.runs.passes(hash) {
+                until = window.count + around + 1;
+            }
+            if window.count < until
+                && let Some(words) = window.last(n)
+            {
                 for posting in self.ngrams.get(xxh3_64(words)) {
                     let start = at(posting.start);
                     let text = self.texts.get(at(posting.text)).map(|text| text.words.as_slice()).unwrap_or_default();
@@ -371,8 +380,8 @@ impl Benchmarks {
                     }
                 }
             }
-            // There are short texts only where n-grams are longer than the tail.
-            for posting in if self.shorts.is_empty() { &[] } else { self.shorts.get(last) } {
+            // There are short texts only where n-grams are longer than a run.
+            for posting in if shorts { self.shorts.get(hash) } else { &[] } {
                 let Some(text) = self.texts.get(at(posting.text)) else { continue };
                 if window.last(text.count) == Some(&text.words) {
                     let offset = window.offset(text.count);
@@ -399,6 +408,10 @@ fn counts(words: &[u8]) -> bool {
 fn first_of_each(hits: &mut Vec<Hit>) {
     hits.sort_unstable();
     hits.dedup_by_key(|hit| (hit.text, hit.ngram));
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 fn at(number: u32) -> usize {

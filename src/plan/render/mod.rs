@@ -229,6 +229,22 @@ fn prediction_text(prediction: &Prediction) -> String {
         bytes(prediction.arrow_bytes)
     ));
     out.push_str(&format!("  scratch  {}\n", bytes(prediction.scratch_bytes)));
+    if let Some(near) = &prediction.near {
+        let found: Vec<String> = (near.curve.iter())
+            .map(|found| format!("{} at {}", number::percent(found.probability), number::decimal(found.similarity)))
+            .collect();
+        out.push_str(&filled(
+            "  near     ",
+            &format!(
+                "signatures {}, search {} at most; {} bands of {} rows find a pair of documents with probability {}",
+                bytes(near.signature_bytes),
+                bytes(near.search_bytes),
+                near.bands,
+                near.rows,
+                found.join(", ")
+            ),
+        ));
+    }
     out.push_str(&format!("  memory   {} at least\n", bytes(prediction.memory_floor)));
     out.push_str(&match prediction.seconds {
         Some(seconds) => {

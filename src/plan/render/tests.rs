@@ -20,6 +20,7 @@ fn conditions(sources: usize) -> Conditions {
         encoder_bytes: 12 << 20,
         ingest_rate: Some(60e6),
         emit_rate: Some(500e6),
+        near: None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! A compiled dataset as tables: the mix that was planned and the one that came out, where every source's documents and
 //! tokens went, and what was expected.
 
+mod natural;
+
 use std::collections::BTreeMap;
 
 use num_rational::BigRational;
@@ -13,12 +15,25 @@ use crate::ledger::Row;
 use crate::plan::number;
 use crate::plan::text::{Align, Table, WIDTH, filled};
 use crate::plan::{PhasePlan, Plan};
+pub use natural::Natural;
 
 /// Outcomes of documents in the order of their way; rows filtered by any rule count as `filtered`.
-const DOCUMENTS: [&str; 10] =
-    ["read", "bad", "filtered", "empty", "contaminated", "exact", "near", "held_out", "emitted", "unused"];
+const DOCUMENTS: [&str; 11] = [
+    "read",
+    "bad",
+    "filtered",
+    "empty",
+    "contaminated",
+    "exact",
+    "near",
+    "near_validation",
+    "held_out",
+    "emitted",
+    "unused",
+];
 /// Outcomes of tokens. What was never tokenized has none.
-const TOKENS: [&str; 7] = ["contaminated", "exact", "near", "held_out", "emitted", "truncated", "unused"];
+const TOKENS: [&str; 8] =
+    ["contaminated", "exact", "near", "near_validation", "held_out", "emitted", "truncated", "unused"];
 
 /// A compiled dataset, for people and (`--json`) for programs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,6 +62,8 @@ pub struct Report {
     pub phases: Vec<ReportPhase>,
     /// Sources in declaration order.
     pub sources: Vec<ReportSource>,
+    /// How removing duplicates shifted the natural mix: sources in declaration order; empty where the ledger does not say.
+    pub natural_mix: Vec<Natural>,
     /// Held-out documents and tokens by source.
     pub validation: Vec<ReportValidation>,
     /// `expect` lines as judged on what was emitted.
@@ -132,7 +149,7 @@ pub fn report(manifest: &Manifest, ledger: &[Row], planned: Option<&Plan>) -> Re
         let parts = manifest.phases.iter().map(|phase| windows_of(phase, source) * u64::from(phase.window_tokens));
         parts.sum::<u64>()
     };
-    let sources = (manifest.sources.iter())
+    let sources: Vec<ReportSource> = (manifest.sources.iter())
         .map(|source| {
             let rows: Vec<&Row> = ledger.iter().filter(|row| row.source == source.name).collect();
             let documents =
@@ -161,6 +178,7 @@ pub fn report(manifest: &Manifest, ledger: &[Row], planned: Option<&Plan>) -> Re
         windows: manifest.phases.iter().map(|phase| phase.windows).sum(),
         tokens: manifest.phases.iter().map(|phase| phase.tokens).sum(),
         phases: manifest.phases.iter().map(|phase| phase_report(manifest, phase, planned)).collect(),
+        natural_mix: natural::natural_mix(&sources),
         sources,
         validation: (manifest.validation.iter())
             .map(|set| ReportValidation {
@@ -265,6 +283,7 @@ pub fn render(report: &Report) -> String {
     out.push_str(&outcomes_text(&report.sources, &TOKENS, |source| &source.tokens));
     out.push('\n');
     out.push_str(&sources_text(&report.sources));
+    out.push_str(&natural::render(&report.natural_mix));
     if !report.validation.is_empty() {
         let mut table = Table::new(&[
             ("held out of", Align::Left),

@@ -171,6 +171,37 @@ fn all_outcomes_of_a_large_corpus_fit() {
     assert!(text.contains("contaminated"));
 }
 
+/// What goes because a similar text is held out is an outcome like all others, and shifts the natural mix as duplicates do.
+#[test]
+fn duplicates_shift_the_natural_mix() {
+    let (manifest, _, _) = compiled();
+    let mut ledger = Vec::new();
+    let mut row = |source: &str, outcome: &str, documents: u64, tokens: Option<u64>| {
+        let (source, outcome) = (source.to_owned(), outcome.to_owned());
+        ledger.push(Row { source, phase: None, epoch: None, outcome, documents: Some(documents), tokens, bytes: None });
+    };
+    for source in &manifest.sources {
+        let near = if source.name == "web" { 600 } else { 0 };
+        row(&source.name, "read", 10, None);
+        row(&source.name, "tokenized", 0, Some(1000));
+        row(&source.name, "near", if near > 0 { 4 } else { 0 }, Some(near));
+        row(&source.name, "near_validation", 1, Some(50));
+        row(&source.name, "held_out", 1, Some(10));
+        row(&source.name, "survived", 0, Some(940 - near));
+        row(&source.name, "emitted", if near > 0 { 4 } else { 8 }, None);
+    }
+    let report = report(&manifest, &ledger, None);
+    assert!(report.sources.iter().all(|source| source.documents_missing == Some(0)));
+    let web = &report.natural_mix[0];
+    let others = report.natural_mix.len() as f64 - 1.0;
+    assert_eq!((web.tokens_before, web.tokens_after), (1000, 350));
+    assert!((web.share_before - 1.0 / (others + 1.0)).abs() < 1e-12);
+    assert!((web.share_after - 350.0 / (350.0 + 950.0 * others)).abs() < 1e-12);
+    let text = render(&report);
+    assert!(text.contains("natural mix") && text.contains("near validation") && !text.contains("BALANCE"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= WIDTH));
+}
+
 /// Without ledger and plan the manifest's own figures still stand.
 #[test]
 fn a_manifest_alone_is_enough() {

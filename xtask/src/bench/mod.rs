@@ -5,6 +5,7 @@
 //! files to the manifest, start of the process and loading of the tokenizer included.
 
 mod corpus;
+mod near;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,6 +37,9 @@ pub struct Arguments {
     /// there is one, else the target folder]
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Megabytes of the documents that datatrove's MinHash pipeline is given, which is slow; 0 leaves it out
+    #[arg(long, default_value_t = 10.0)]
+    datatrove: f64,
     /// File for the raw rows [default: bench.csv under the target folder]
     #[arg(long)]
     csv: Option<PathBuf>,
@@ -185,7 +189,7 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let megabytes = bytes as f64 / 1e6;
     println!("{}: {} documents, {megabytes:.1} MB, {} threads", data.display(), documents.len(), arguments.threads);
-    let mut rows = Vec::new();
+    let (mut rows, mut ours) = (Vec::new(), None);
     for (path, eos) in tokenizers(root, &data, arguments)? {
         let name = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
         let spec = TokenizerSpec {
@@ -214,6 +218,12 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
             let seconds = compile(root, &out, &yaml, arguments.threads)?;
             whole.push(seconds);
             rows.push(Row { tokenizer: name.clone(), what: "compile", run, seconds });
+            for (what, text) in near::variants(&fs_err::read_to_string(&yaml)?, &data)? {
+                let yaml = scratch.join("bench-near.yaml");
+                fs_err::write(&yaml, text)?;
+                let seconds = compile(root, &out, &yaml, arguments.threads)?;
+                rows.push(Row { tokenizer: name.clone(), what, run, seconds });
+            }
         }
         let (alone, whole) = (median(alone), median(whole));
         println!(
@@ -225,11 +235,16 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
             alone / whole,
             (load + alone) / whole
         );
+        let speed = near::say(&rows, &name, megabytes);
+        ours = ours.or(speed);
+    }
+    if arguments.datatrove > 0.0 {
+        near::datatrove(root, &scratch, &documents, megabytes, arguments.datatrove, arguments.threads, ours)?;
     }
     let mut table = "tokenizer,what,run,threads,documents,bytes,seconds,mb_per_s\n".to_owned();
     for Row { tokenizer, what, run, seconds } in rows {
         table.push_str(&format!(
-            "{tokenizer},{what},{run},{},{},{bytes},{seconds:.3},{:.1}\n",
+            "{tokenizer},\"{what}\",{run},{},{},{bytes},{seconds:.3},{:.1}\n",
             arguments.threads,
             documents.len(),
             megabytes / seconds

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use syllabus::dedup::near::{Bands, NearDocument, NearDocuments, NearOptions, Signature, Signer, Threshold, remove};
+use syllabus::dedup::near::{
+    Bands, NearDocument, NearDocuments, NearOptions, Signature, Signer, Threshold, removed as near_removed,
+};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use super::corpus::{self, DOMAINS};
@@ -92,7 +94,7 @@ pub fn run(data: &Path, copies: u64, memory: u64, threads: usize) -> Result<()> 
     let threshold = Threshold::new(8, 10)?;
     let options = NearOptions { threshold, shingle: 5, bands: Bands::for_threshold(threshold) };
     let start = Instant::now();
-    let removed = remove(&documents, &options, &folder, memory, threads)?;
+    let removed = near_removed(&documents, &options, &folder, memory, threads)?;
     let seconds = start.elapsed().as_secs_f64();
     let peak = status("VmHWM:")?;
     let digest = removed.iter().fold(0, |digest, r| {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use syllabus::dedup::near::{Bands, NearOptions, Removed, Signer, Threshold, remove};
+use syllabus::dedup::near::{Bands, NearOptions, Removed, Signer, Threshold, removed as near_removed};
 use syllabus::dedup::words::{Signs, Words};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
@@ -75,8 +75,8 @@ pub fn run(data: &Path, count: usize) -> Result<()> {
 
     let start = Instant::now();
     let folder = data_free_scratch()?;
-    let removed = remove(&Near { documents: &documents, shingle: SHINGLE }, &options, &folder, 256 << 20, 2)?;
-    println!("near::remove: {} removed, {:.2} s", removed.len(), start.elapsed().as_secs_f64());
+    let removed = near_removed(&Near { documents: &documents, shingle: SHINGLE }, &options, &folder, 256 << 20, 2)?;
+    println!("near::removed: {} removed, {:.2} s", removed.len(), start.elapsed().as_secs_f64());
     fs_err::remove_dir_all(&folder)?;
 
     let truth = survivors(&documents, &similar, |_| true);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
-use syllabus::dedup::near::{Bands, NearOptions, Signer, Threshold, remove};
+use syllabus::dedup::near::{Bands, NearOptions, Signer, Threshold, removed as near_removed};
 use syllabus::dedup::words::{Signs, Words};
 
 use super::corpus::{self, DOMAINS, Near};
@@ -40,7 +40,7 @@ pub fn run(data: &Path, out: Option<&Path>, memory: u64, only: Option<&str>) -> 
         std::hint::black_box(sum);
         let sign = megabytes / start.elapsed().as_secs_f64();
         let start = Instant::now();
-        let removed = remove(&Near { documents: &documents, shingle: 5 }, &options, &scratch, memory, 2)?;
+        let removed = near_removed(&Near { documents: &documents, shingle: 5 }, &options, &scratch, memory, 2)?;
         let seconds = start.elapsed().as_secs_f64();
         let mut clusters: BTreeMap<u64, u64> = BTreeMap::new();
         for removed in &removed {

@@ -16,7 +16,7 @@ const FAN_IN: usize = 64;
 const READ: usize = 64 * 1024;
 
 /// Gathers records and gives them back sorted by their bytes.
-pub(super) struct Sorter<const N: usize> {
+pub(crate) struct Sorter<const N: usize> {
     folder: PathBuf,
     name: String,
     capacity: usize,
@@ -28,7 +28,7 @@ pub(super) struct Sorter<const N: usize> {
 
 impl<const N: usize> Sorter<N> {
     /// Holds about `memory` bytes of records; runs go to `folder`, under names that start with `name`.
-    pub(super) fn new(folder: &Path, name: &str, memory: u64) -> Self {
+    pub(crate) fn new(folder: &Path, name: &str, memory: u64) -> Self {
         let record = u64::try_from(N).unwrap_or(u64::MAX).max(1);
         let capacity = usize::try_from(memory / record).unwrap_or(usize::MAX).max(256);
         Self {
@@ -41,7 +41,7 @@ impl<const N: usize> Sorter<N> {
         }
     }
 
-    pub(super) fn push(&mut self, record: [u8; N]) -> Result<()> {
+    pub(crate) fn push(&mut self, record: [u8; N]) -> Result<()> {
         if self.buffer.len() >= self.capacity {
             self.spill()?;
         }
@@ -55,13 +55,13 @@ impl<const N: usize> Sorter<N> {
     }
 
     /// All records in order; sorted on all threads of the pool, so not to be called while holding a lock or inside a parallel loop.
-    pub(super) fn finish_parallel(mut self) -> Result<Sorted<N>> {
+    pub(crate) fn finish_parallel(mut self) -> Result<Sorted<N>> {
         self.buffer.par_sort_unstable();
         self.finish()
     }
 
     /// All records in order.
-    pub(super) fn finish(mut self) -> Result<Sorted<N>> {
+    pub(crate) fn finish(mut self) -> Result<Sorted<N>> {
         if self.runs.is_empty() {
             self.buffer.sort_unstable();
             return Ok(Sorted { memory: std::mem::take(&mut self.buffer).into_iter(), merge: None });
@@ -104,7 +104,7 @@ impl<const N: usize> Sorter<N> {
 }
 
 /// Sorted records.
-pub(super) struct Sorted<const N: usize> {
+pub(crate) struct Sorted<const N: usize> {
     memory: std::vec::IntoIter<[u8; N]>,
     merge: Option<Merge<N>>,
 }
@@ -166,12 +166,12 @@ impl<const N: usize> Drop for Merge<N> {
 }
 
 /// The records of a file, in file order.
-pub(super) struct Records<const N: usize> {
+pub(crate) struct Records<const N: usize> {
     file: BufReader<fs_err::File>,
 }
 
 impl<const N: usize> Records<N> {
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         Ok(Self { file: BufReader::with_capacity(READ, fs_err::File::open(path)?) })
     }
 }

@@ -1,0 +1,62 @@
+//! Which texts come back byte for byte when their ids are decoded, where not every text does.
+
+use memchr::memmem;
+use unicode_normalization::{IsNormalized, is_nfc_quick};
+
+use super::decode::META;
+
+/// What a text and its ids must not have, lest decoding gives back another text. It may say no to a text that does come back.
+#[derive(Debug, Default)]
+pub struct Faithful {
+    /// The text is normalized: it must be in that form already.
+    pub nfc: bool,
+    /// `▁` stands for a space: it must not be in the text; nor must `<0x`, which begins the names of byte tokens.
+    pub meta: bool,
+    /// A first space may be taken for one that the tokenizer put there.
+    pub first_space: bool,
+    /// Tokens that stand for other text than they were made of, as ranges of ids, first and last.
+    pub lossy: Vec<(u32, u32)>,
+}
+
+impl Faithful {
+    /// Adds tokens that stand for other text than they were made of; `ids` ascend.
+    pub fn forbid(&mut self, ids: &[u32]) {
+        for &id in ids {
+            match self.lossy.last_mut() {
+                Some((_, last)) if id <= last.saturating_add(1) => *last = id.max(*last),
+                _ => self.lossy.push((id, id)),
+            }
+        }
+    }
+
+    /// Whether decoding these ids, which are the text's, is sure to give back the text.
+    #[must_use]
+    pub fn holds(&self, text: &str, ids: &[u32]) -> bool {
+        let form = !self.nfc || text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes;
+        let found = |needle: &str| memmem::find(text.as_bytes(), needle.as_bytes()).is_some();
+        let mut meta = [0; 4];
+        form && !(self.first_space && text.starts_with(' '))
+            && !(self.meta && (found(META.encode_utf8(&mut meta)) || found("<0x")))
+            && self.lossy.iter().all(|&(first, last)| {
+                // Without a branch for each id: documents have many, and few of these.
+                !ids.iter().fold(false, |any, id| any | (id.wrapping_sub(first) <= last - first))
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_change_is_told() {
+        let mut meta = Faithful { meta: true, first_space: true, ..Faithful::default() };
+        meta.forbid(&[0, 1, 2, 9, 12]);
+        assert_eq!(meta.lossy, [(0, 2), (9, 9), (12, 12)]);
+        assert!(meta.holds("a b", &[3, 8, 10, 11, 13]));
+        assert!(!meta.holds("a b", &[3, 9]) && !meta.holds("a b", &[1]) && !meta.holds("a b", &[12]));
+        assert!(!meta.holds(" a", &[3]) && !meta.holds("a▁b", &[3]) && !meta.holds("<0x41>", &[3]));
+        let nfc = Faithful { nfc: true, ..Faithful::default() };
+        assert!(nfc.holds(" é▁", &[0]) && !nfc.holds("e\u{301}", &[0]));
+    }
+}

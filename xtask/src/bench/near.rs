@@ -1,0 +1,119 @@
+//! What near duplicates and decontamination add to a compile, beside datatrove's MinHash pipeline on the same documents.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::{Row, median};
+use crate::testing::target;
+
+/// Added to a compile with exact dedup alone.
+pub const NEAR: &str = "compile, near";
+/// Added too.
+pub const BOTH: &str = "compile, near + decontaminate";
+
+/// What `near_datatrove.py` needs: datatrove itself, and what it asks for only once it runs.
+const PACKAGES: [&str; 5] = ["datatrove==0.10.1", "regex", "tokenizers", "spacy", "xxhash<4"];
+
+/// The curriculum with near duplicates sought, and, where the data has benchmarks in `eval/`, with their leaks too.
+pub fn variants(curriculum: &str, data: &Path) -> Result<Vec<(&'static str, String)>> {
+    let near = format!("{curriculum}dedup: {{near: {{jaccard: 0.8, shingle: 5, max_removed: 100%}}}}\n");
+    let files = data.join("eval");
+    let mut variants = vec![(NEAR, near.clone())];
+    if files.is_dir() {
+        let files = serde_json::to_string(&files.join("*.jsonl"))?;
+        variants.push((BOTH, format!("{near}decontaminate: {{files: {files}, ngram: 13, coverage: 50%}}\n")));
+    }
+    Ok(variants)
+}
+
+/// The median of a tokenizer's runs.
+fn seconds(rows: &[Row], tokenizer: &str, what: &str) -> Option<f64> {
+    let of: Vec<f64> =
+        rows.iter().filter(|row| row.tokenizer == tokenizer && row.what == what).map(|row| row.seconds).collect();
+    (!of.is_empty()).then(|| median(of))
+}
+
+/// Prints what each adds; gives back the speed at which near duplicates alone went, in MB of text a second.
+pub fn say(rows: &[Row], tokenizer: &str, megabytes: f64) -> Option<f64> {
+    let alone = seconds(rows, tokenizer, "tokenize")?;
+    let exact = seconds(rows, tokenizer, "compile")?;
+    for what in [NEAR, BOTH] {
+        let Some(took) = seconds(rows, tokenizer, what) else { continue };
+        println!(
+            "{tokenizer}: {what} {took:.2} s, {:+.0} % of a compile with exact dedup alone; tokenizing alone : it = {:.2}",
+            100.0 * (took / exact - 1.0),
+            alone / took
+        );
+    }
+    Some(megabytes / (seconds(rows, tokenizer, NEAR)? - exact).max(1e-9))
+}
+
+/// An interpreter with datatrove.
+fn python(root: &Path) -> Result<PathBuf> {
+    let folder = target(root).join("xtask/datatrove");
+    let interpreter = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    let stamp = folder.join("installed.txt");
+    if fs_err::read_to_string(&stamp).is_ok_and(|installed| installed == PACKAGES.join(" ")) {
+        return Ok(interpreter);
+    }
+    let made = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder).status()?;
+    let pip = || Command::new(&interpreter).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES).status();
+    if !made.success() || !pip()?.success() {
+        bail!("datatrove cannot be installed");
+    }
+    fs_err::write(stamp, PACKAGES.join(" "))?;
+    Ok(interpreter)
+}
+
+/// Runs datatrove on about so many megabytes of the documents, evenly taken; prints its speed and how many times as fast near
+/// duplicates are here.
+pub fn datatrove(
+    root: &Path,
+    scratch: &Path,
+    documents: &[&str],
+    megabytes: f64,
+    slice: f64,
+    threads: usize,
+    ours: Option<f64>,
+) -> Result<()> {
+    let python = python(root)?;
+    let (mut lines, mut bytes, mut due) = (String::new(), 0_usize, 0.0);
+    for document in documents {
+        due += slice / megabytes;
+        if due >= 1.0 || slice >= megabytes {
+            due -= 1.0;
+            bytes += document.len();
+            lines.push_str(&format!("{}\n", serde_json::json!({ "text": document })));
+        }
+    }
+    let file = scratch.join("datatrove.jsonl");
+    fs_err::write(&file, lines)?;
+    let output = Command::new(python)
+        .arg(root.join("xtask/near_datatrove.py"))
+        .args([&file, &scratch.join("datatrove")])
+        .arg(threads.to_string())
+        .stderr(Stdio::piped())
+        .output()?;
+    if !output.status.success() {
+        bail!("near_datatrove.py: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    let text = String::from_utf8(output.stdout)?;
+    let said: serde_json::Value = serde_json::from_str(text.lines().last().unwrap_or_default())?;
+    let steps = said["seconds"].as_object().context("near_datatrove.py names no seconds")?;
+    let took: f64 = steps.values().filter_map(serde_json::Value::as_f64).sum();
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let slice = bytes as f64 / 1e6;
+    println!(
+        "datatrove's MinHash (14 x 8) on a slice of {slice:.1} MB, {} documents: {took:.1} s, {:.2} MB/s, {} stay; {}",
+        said["documents"],
+        slice / took,
+        said["kept"],
+        serde_json::to_string(steps)?
+    );
+    if let Some(ours) = ours {
+        println!("near duplicates here add {ours:.0} MB/s: {:.0} times as fast", ours * took / slice);
+    }
+    Ok(())
+}
