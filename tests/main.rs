@@ -17,5 +17,6 @@ mod python;
 mod readback;
 mod readme;
 mod realdata;
+mod report;
 mod resume;
 mod rows;
