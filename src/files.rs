@@ -57,6 +57,8 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Syncs the folder that holds `path`, so that a rename in it lasts.
 pub fn sync_folder(path: &Path) -> Result<()> {
     let folder = path.parent().ok_or_else(|| Error::Failed(format!("{}: has no folder", path.display())))?;
+    // A bare name lies in the folder that the process is in.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     File::open(folder)?.sync_all()?;
     Ok(())
 }

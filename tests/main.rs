@@ -18,5 +18,6 @@ mod python;
 mod readback;
 mod readme;
 mod realdata;
+mod report;
 mod resume;
 mod rows;

@@ -180,8 +180,10 @@ fn inspect_and_report_show_what_was_compiled() {
 #[test]
 fn schemas_are_current() {
     let place = Place::new();
-    let printed = place.run(&["schema", "curriculum"]).expect(0).json();
-    let path = harness::root().join("schemas/curriculum.schema.json");
-    let kept: serde_json::Value = serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap();
-    assert_eq!(printed, kept, "run `cargo xtask schemas`");
+    for name in ["curriculum", "report"] {
+        let printed = place.run(&["schema", name]).expect(0).json();
+        let path = harness::root().join(format!("schemas/{name}.schema.json"));
+        let kept: serde_json::Value = serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap();
+        assert_eq!(printed, kept, "run `cargo xtask schemas`");
+    }
 }

@@ -32,6 +32,9 @@ pub enum Command {
     Inspect(Inspect),
     /// Show what a dataset holds, planned and realised
     Report(Report),
+    /// Show what changed from one curriculum or dataset to another
+    #[cfg(feature = "report")]
+    Diff(Diff),
     /// Remove the work folder of a dataset; the dataset stays
     Clean(Clean),
     /// Print the JSON Schema of a file format
@@ -61,6 +64,10 @@ pub struct Plan {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Write the plan as a page, with charts, to a file
+    #[cfg(feature = "report")]
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub html: Option<PathBuf>,
     /// Threads
     #[arg(long, value_name = "N", value_parser = values::threads)]
     pub threads: Option<usize>,
@@ -183,9 +190,30 @@ pub struct Inspect {
 pub struct Report {
     /// The dataset
     pub dir: PathBuf,
-    /// Print JSON
-    #[arg(long)]
+    /// Write the page, with all charts, to a file
+    #[cfg(feature = "report")]
+    #[arg(long, value_name = "FILE", group = "form")]
+    pub html: Option<PathBuf>,
+    /// Print report.json
+    #[cfg(feature = "report")]
+    #[arg(long, group = "form")]
     pub json: bool,
+    /// Print Markdown, for a pull request or as a data card
+    #[cfg(feature = "report")]
+    #[arg(long, group = "form")]
+    pub markdown: bool,
+}
+
+#[cfg(feature = "report")]
+#[derive(Debug, clap::Args)]
+pub struct Diff {
+    /// A curriculum, or a dataset's folder
+    pub a: PathBuf,
+    /// What it is compared with
+    pub b: PathBuf,
+    /// Where relative paths of sources start; sizes of curricula are then estimated from the files
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -206,4 +234,7 @@ pub struct Schema {
 pub enum SchemaOf {
     /// The curriculum file
     Curriculum,
+    /// The dataset's report.json
+    #[cfg(feature = "report")]
+    Report,
 }

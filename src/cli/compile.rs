@@ -81,6 +81,9 @@ fn summary(args: &Compile, outcome: &Outcome, seconds: f64) -> String {
     lines.push(format!("manifest  {out}/manifest.json"));
     lines.push(format!("ledger    {out}/ledger.parquet"));
     lines.push(format!("removed   {out}/removed.parquet"));
+    if cfg!(feature = "report") && args.out.join("report.html").is_file() {
+        lines.push(format!("report    {out}/report.html"));
+    }
     if !outcome.reused {
         lines.push(format!("took      {}", number::duration(seconds)));
     }

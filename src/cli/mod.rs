@@ -5,6 +5,8 @@ mod check;
 mod clean;
 mod compile;
 mod dedup;
+#[cfg(feature = "report")]
+mod diff;
 mod inspect;
 mod memory;
 mod plan;
@@ -43,6 +45,8 @@ pub fn main(allocator: Allocator) -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Report(args) => report::run(&args),
+        #[cfg(feature = "report")]
+        Command::Diff(args) => diff::run(&args),
         Command::Clean(args) => clean::run(&args),
         Command::Schema(args) => schema::run(&args),
     };

@@ -30,6 +30,11 @@ pub fn run(args: &Plan) -> Result<()> {
     let exports = exports::exports(curriculum, &plan, known.dtype, known.vocab_size);
     let extras = Extras { exports, prediction: Some(prediction), simulation: walked.as_ref() };
     let view = view(curriculum, &plan, known.dtype, extras);
+    #[cfg(feature = "report")]
+    if let Some(file) = &args.html {
+        let report = crate::report::of_plan(&view, &loaded.text);
+        crate::files::write_whole(file, crate::report::page(&report)?.as_bytes())?;
+    }
     if args.json {
         super::print_json(&view)?;
     } else {
@@ -37,6 +42,26 @@ pub fn run(args: &Plan) -> Result<()> {
     }
     feasible::gate(curriculum, &plan)?;
     expect::gate(curriculum, &plan)
+}
+
+/// A curriculum's plan in the report's shape, without the gates: what falls short is in it.
+#[cfg(feature = "report")]
+pub fn report_of(file: &std::path::Path, data: Option<&std::path::Path>) -> Result<crate::report::model::MixReport> {
+    use num_traits::One;
+    let loaded = curriculum::load(file, colour())?;
+    let args = Plan {
+        file: file.to_owned(),
+        scale: num_rational::BigRational::one(),
+        data: data.map(std::path::Path::to_owned),
+        simulate: false,
+        json: true,
+        html: None,
+        threads: None,
+    };
+    let known = known(&args, &loaded, values::all_cores())?;
+    let plan = plan::draft(&loaded.curriculum, &known.sizes, &args.scale, known.dtype.width())?;
+    let view = view(&loaded.curriculum, &plan, known.dtype, Extras::default());
+    Ok(crate::report::of_plan(&view, &loaded.text))
 }
 
 /// What is known of sources and tokenizer before anything is compiled.

@@ -7,6 +7,8 @@ mod identity;
 mod near;
 pub mod progress;
 mod proof;
+#[cfg(feature = "report")]
+mod report;
 mod survive;
 
 use std::path::{Path, PathBuf};
@@ -29,7 +31,7 @@ use crate::mix::{Draw, SourceStream, StreamError, bits_for};
 use crate::plan::{self, Plan, SourceSize};
 use crate::store::compact::{MOST_SEGMENTS, compact};
 use crate::store::documents::{SourceStore, Survivors};
-use progress::{Progress, Stage};
+use progress::{Progress, Stage, Timed};
 pub use survive::{Started, Survived, survive};
 
 /// How to compile; nothing in here but `scale`, `thin` and `phases` changes what comes out.
@@ -74,10 +76,11 @@ pub fn compile(loaded: &Loaded, options: &Options, watch: &Watch, progress: &dyn
         .build()
         .map_err(|e| Error::Failed(format!("cannot start {} threads: {e}", options.threads)))?;
     let resolved = loaded.resolve(options.data.as_deref())?;
-    pool.install(|| run(&resolved, options, watch, progress))
+    let progress = Timed::new(progress);
+    pool.install(|| run(&resolved, options, watch, &progress))
 }
 
-fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Progress) -> Result<Outcome> {
+fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'_>) -> Result<Outcome> {
     let curriculum = &resolved.curriculum;
     let chosen = chosen_phases(curriculum, &options.phases)?;
     fs_err::create_dir_all(&options.out)?;
@@ -182,9 +185,11 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &dyn Pro
         expect,
     };
     manifest.dataset_digest = to_hex(&manifest.recompute_digest()?);
+    progress.end();
+    #[cfg(feature = "report")]
+    report::write(&manifest, options, watch, progress, memory.free_bytes)?;
     manifest.write(&options.out)?;
     finished::end(work, &request)?;
-    progress.end();
     Ok(Outcome { manifest, reused: false })
 }
 

@@ -1,5 +1,8 @@
 //! What a compile tells whoever watches. How it is shown is the command line's.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
 /// A stage of the compile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -15,6 +18,8 @@ pub enum Stage {
     Emit,
     /// Balancing the ledger and writing the manifest.
     Ledger,
+    /// Drawing the mix report.
+    Report,
     /// Checking a dataset.
     Verify,
 }
@@ -30,6 +35,7 @@ impl Stage {
             Self::Settle => "settle",
             Self::Emit => "emit",
             Self::Ledger => "ledger",
+            Self::Report => "report",
             Self::Verify => "verify",
         }
     }
@@ -62,4 +68,73 @@ impl Progress for Silent {
     fn end(&self) {}
     fn note(&self, _: &str) {}
     fn warn(&self, _: &str) {}
+}
+
+/// Passes everything on, and keeps the time of each stage for the report. Nothing else may depend on these times.
+pub struct Timed<'a> {
+    to: &'a dyn Progress,
+    started: Instant,
+    times: Mutex<Times>,
+}
+
+#[derive(Default)]
+struct Times {
+    running: Option<(Stage, Instant)>,
+    done: Vec<(Stage, f64)>,
+}
+
+impl<'a> Timed<'a> {
+    /// The clock starts.
+    #[must_use]
+    pub fn new(to: &'a dyn Progress) -> Self {
+        Self { to, started: Instant::now(), times: Mutex::default() }
+    }
+
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Seconds since the start.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// Stages that are done, in order, and their seconds.
+    #[must_use]
+    pub fn stages(&self) -> Vec<(Stage, f64)> {
+        self.times().done.clone()
+    }
+}
+
+impl Progress for Timed<'_> {
+    fn begin(&self, stage: Stage, total: Option<u64>) {
+        self.times().running = Some((stage, Instant::now()));
+        self.to.begin(stage, total);
+    }
+
+    fn ingest(&self, units: u64, of: u64, documents: u64, bytes: u64) {
+        self.to.ingest(units, of, documents, bytes);
+    }
+
+    fn advance(&self, windows: u64) {
+        self.to.advance(windows);
+    }
+
+    fn end(&self) {
+        let mut times = self.times();
+        if let Some((stage, since)) = times.running.take() {
+            times.done.push((stage, since.elapsed().as_secs_f64()));
+        }
+        drop(times);
+        self.to.end();
+    }
+
+    fn note(&self, line: &str) {
+        self.to.note(line);
+    }
+
+    fn warn(&self, line: &str) {
+        self.to.warn(line);
+    }
 }

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 /// Writes the schemas under `root/schemas`, or with `check` says which are not current.
 pub fn run(root: &Path, check: bool) -> Result<()> {
     let folder = root.join("schemas");
-    let schemas = [("curriculum", syllabus::curriculum::schema())];
+    let schemas = [("curriculum", syllabus::curriculum::schema()), ("report", syllabus::report::model::schema())];
     for (name, schema) in schemas {
         let path = folder.join(format!("{name}.schema.json"));
         if !check {

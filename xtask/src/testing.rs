@@ -53,6 +53,44 @@ fn python(root: &Path) -> Result<PathBuf> {
     Ok(interpreter)
 }
 
+/// A browser, and the Node packages that drive it, installed where that may be done; else why there is none.
+fn browser(root: &Path) -> Result<std::result::Result<(PathBuf, PathBuf), String>> {
+    let find = || {
+        let names = ["chromium", "chromium-browser", "google-chrome"];
+        names.into_iter().find(|name| starts(Command::new(name).arg("--version")))
+    };
+    if !starts(Command::new("node").arg("--version")) || !starts(Command::new("npm").arg("--version")) {
+        return Ok(Err("there is no Node (with npm) on the PATH".to_owned()));
+    }
+    // A package manager that may install: root on Debian or Ubuntu.
+    let user = Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout.trim_ascii() == b"0");
+    if find().is_none() && user && starts(Command::new("apt-get").arg("--version")) {
+        let apt = |arguments: &[&str]| succeed(Command::new("apt-get").args(arguments));
+        if let Err(error) = apt(&["update", "--quiet"]).and_then(|()| apt(&["install", "--yes", "--quiet", "chromium"]))
+        {
+            return Ok(Err(format!("Chromium could not be installed: {error}")));
+        }
+    }
+    let Some(chromium) = find() else { return Ok(Err("there is no Chromium on the PATH".to_owned())) };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let chromium = std::env::split_paths(&path).map(|folder| folder.join(chromium)).find(|file| file.is_file());
+    let Some(chromium) = chromium else { return Ok(Err("Chromium starts, but is not on the PATH".to_owned())) };
+    let folder = target(root).join("xtask").join("browser");
+    let wanted = fs_err::read_to_string(root.join("tests/browser/package.json"))?;
+    let stamp = folder.join("installed.json");
+    if !fs_err::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        fs_err::create_dir_all(&folder)?;
+        fs_err::write(folder.join("package.json"), &wanted)?;
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--quiet"]).current_dir(&folder);
+        if let Err(error) = succeed(&mut npm) {
+            return Ok(Err(format!("the packages of tests/browser/package.json could not be installed: {error}")));
+        }
+        fs_err::write(stamp, wanted)?;
+    }
+    Ok(Ok((chromium, folder.join("node_modules"))))
+}
+
 /// Runs all tests; `filter` goes to the test runner.
 pub fn run(root: &Path, filter: &[String]) -> Result<()> {
     let python = python(root)?;
@@ -67,6 +105,17 @@ pub fn run(root: &Path, filter: &[String]) -> Result<()> {
         // Ignored in plain `cargo test`, since they need the environment made above.
         succeed(&mut test(&["test", "--quiet", "--workspace", "--test", "cli", "--", "--ignored", "python::"]))?;
     }
+    let browser = browser(root)?;
+    if let Err(why) = &browser {
+        eprintln!("xtask: NOT RUN: the tests of report.html in a browser: {why}");
+    }
+    let test = |arguments: &[&str]| {
+        let mut command = test(arguments);
+        if let Ok((chromium, modules)) = &browser {
+            command.env("SYLLABUS_CHROMIUM", chromium).env("SYLLABUS_NODE_MODULES", modules);
+        }
+        command
+    };
     let mut all =
         test(if nextest { &["nextest", "run", "--workspace"] } else { &["test", "--workspace", "--all-targets"] });
     succeed(all.args(filter))
