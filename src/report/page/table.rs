@@ -76,6 +76,12 @@ impl Cell {
         Self::figure(number::tokens(count), number::count(count), count.to_string())
     }
 
+    /// A place, to be looked up: all digits.
+    pub(super) fn place(number: u64) -> Self {
+        let text = number::count(number);
+        Self::figure(text.clone(), text, number.to_string())
+    }
+
     /// A count that may be unknown.
     pub(super) fn maybe(count: Option<u64>) -> Self {
         count.map_or_else(Self::unknown, Self::tokens)

@@ -188,13 +188,13 @@ pub(super) fn drift(report: &MixReport) -> Option<Table> {
             Cell::words(phase.name.clone()),
             Cell::signed(drift.border),
             Cell::words(drift.border_source.clone()),
-            Cell::tokens(phase.first_window + drift.border_after),
+            Cell::place(phase.first_window + drift.border_after),
         ];
         if spans {
-            cells.push(Cell::tokens(drift.span));
+            cells.push(Cell::place(drift.span));
             cells.push(Cell::signed(drift.span_windows.unwrap_or(0.0)));
             cells.push(Cell::words(drift.span_source.clone().unwrap_or_default()));
-            cells.push(Cell::tokens(phase.first_window + drift.span_from.unwrap_or(0)));
+            cells.push(Cell::place(phase.first_window + drift.span_from.unwrap_or(0)));
         }
         rows.push(Row { cells, ..Row::default() });
     }
@@ -223,7 +223,7 @@ pub(super) fn concentration(report: &MixReport) -> Option<Table> {
         cells: vec![
             Cell::source(&of.source, &class_of(report, &of.source)),
             Cell::tokens(of.windows),
-            Cell::tokens(of.first_window),
+            Cell::place(of.first_window),
             Cell::code(of.document.clone()),
         ],
         ..Row::default()
