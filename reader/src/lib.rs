@@ -60,7 +60,9 @@ mod dataset;
 mod error;
 mod fill;
 pub mod format;
+pub mod loader;
 mod map;
+mod once;
 mod set;
 mod shard;
 #[cfg(test)]
