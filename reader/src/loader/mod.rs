@@ -3,6 +3,35 @@
 //! All ranks read one global order. A *step* is a global batch of consecutive windows; rank r of n trains on every n-th of them
 //! from the r-th on, in pieces of `micro` rows. Everything is a pure function of (dataset, options, next window): a run goes on
 //! at once from anywhere, with other ranks and other batch sizes.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use syllabus_reader::loader::{Array, Loader, LoaderOptions};
+//! use syllabus_reader::{BatchSize, Dataset};
+//!
+//! # fn main() -> syllabus_reader::Result<()> {
+//! let dataset = Arc::new(Dataset::open("out")?);
+//! // Rank 3 of 8, in pieces of 4 windows; 1,024 windows a step, and 3,072 from 2.8T trained positions on.
+//! let size = BatchSize::ByToken(vec![(0, 1024), (2_800_000_000_000, 3072)]);
+//! let options = LoaderOptions { size, rank: 3, world: 8, micro: Some(4), ..LoaderOptions::new(1) };
+//! let mut loader = Loader::new(dataset, options)?;
+//! while let Some(batch) = loader.next_batch()? {
+//!     let (ids, labels) = (batch.i64(Array::InputIds), batch.i64(Array::Labels));
+//!     // … forward and backward; the loss's sum is divided by what all ranks train on in this step …
+//!     let (scale, step) = (batch.num_targets_global(), batch.step()?);
+//!     println!("step {} is {} into {}", step.step, step.progress, step.phase);
+//!     # let _ = (ids, labels, scale);
+//! }
+//! // A checkpoint keeps this; any other loader over the same phases goes on from it.
+//! let state = loader.state()?;
+//! # let _ = state;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it holds in memory: the blocks filled ahead, bounded by [`LoaderOptions::prefetch_bytes`] (one piece at least), and
+//! those that the trainer holds. Skipped windows move nothing else: the rest keeps its numbers, its order and its phase, and
+//! batch sizes are looked up by a window's place in the curriculum, not by how many were read.
 
 mod options;
 mod ring;
@@ -372,5 +401,4 @@ impl MicroBatch {
         let (before, values, after) = unsafe { bytes.align_to::<T>() };
         (before.is_empty() && after.is_empty()).then_some(values)
     }
-
 }

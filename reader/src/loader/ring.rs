@@ -135,9 +135,8 @@ impl Ring {
             let Some((number, task)) = state.take(work) else { return };
             state.ahead += 1;
             drop(state);
-            let filled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                fill(work, &task, block, &mut targets)
-            }));
+            let filled =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fill(work, &task, block, &mut targets)));
             let filled = filled.unwrap_or_else(|_| {
                 Err(Error::Io(std::io::Error::other(format!("filling step {} panicked; this is a bug", task.step))))
             });
@@ -174,7 +173,12 @@ impl Ring {
 }
 
 /// Fills one piece; `targets` remembers the count of the last step, which its pieces share.
-pub(crate) fn fill(work: &Work, task: &Task, mut slot: Slot, targets: &mut Option<(u64, u64)>) -> Result<(Written, Slot)> {
+pub(crate) fn fill(
+    work: &Work,
+    task: &Task,
+    mut slot: Slot,
+    targets: &mut Option<(u64, u64)>,
+) -> Result<(Written, Slot)> {
     let count = match *targets {
         Some((step, count)) if step == task.step => count,
         _ => work.targets(task)?,

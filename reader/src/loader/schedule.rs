@@ -209,7 +209,8 @@ impl Schedule {
     /// # Errors
     /// [`Error::OutOfRange`] when none does: it is skipped, dropped, or does not exist.
     pub fn step_of(&self, window: u64) -> Result<u64> {
-        let none = || Error::OutOfRange(format!("no step trains on window {window}: it is skipped, dropped, or not there"));
+        let none =
+            || Error::OutOfRange(format!("no step trains on window {window}: it is skipped, dropped, or not there"));
         let set = self.set_of(window).ok_or_else(none)?;
         let kept = &self.sets.get(set).ok_or_else(none)?.kept;
         let k = kept.before(window);

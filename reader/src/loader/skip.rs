@@ -16,7 +16,9 @@ impl Skips {
     /// [`Error::OutOfRange`] for a span that ends before it starts.
     pub fn new(spans: &[(u64, u64)]) -> Result<Self> {
         if let Some((from, to)) = spans.iter().find(|(from, to)| from > to) {
-            return Err(Error::OutOfRange(format!("cannot skip windows {from} to {to}: the end lies before the start")));
+            return Err(Error::OutOfRange(format!(
+                "cannot skip windows {from} to {to}: the end lies before the start"
+            )));
         }
         let mut sorted: Vec<_> = spans.iter().copied().filter(|(from, to)| from < to).collect();
         sorted.sort_unstable();

@@ -101,7 +101,8 @@ pub(crate) struct Layout {
 impl Layout {
     /// For `rows` rows of `width` values.
     pub(crate) fn new(rows: usize, width: usize, outputs: &Outputs) -> Result<Self> {
-        let too_large = || Error::OutOfRange(format!("a micro-batch of {rows} rows of {width} is too large for memory"));
+        let too_large =
+            || Error::OutOfRange(format!("a micro-batch of {rows} rows of {width} is too large for memory"));
         let values = rows.checked_mul(width).ok_or_else(too_large)?;
         let id = outputs.ids.width();
         let arrays = [

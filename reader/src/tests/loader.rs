@@ -406,11 +406,8 @@ fn a_rewound_run_leaves_out_what_it_is_told() {
     let options = LoaderOptions { skip: vec![(6, 9)], ..LoaderOptions::new(2) };
     let mut rewound = Loader::new(dataset(), options).unwrap();
     rewound.load_state(&state).unwrap();
-    let windows: Vec<i64> = rewound
-        .by_ref()
-        .take(3)
-        .flat_map(|batch| batch.unwrap().i64(Array::WindowIds).unwrap().to_vec())
-        .collect();
+    let windows: Vec<i64> =
+        rewound.by_ref().take(3).flat_map(|batch| batch.unwrap().i64(Array::WindowIds).unwrap().to_vec()).collect();
     assert_eq!(windows, [4, 5, 9, 10, 11, 12]);
     assert_eq!(rewound.state().unwrap().skip, [(6, 9)]);
 }
