@@ -53,6 +53,34 @@ pub struct Batches<'a> {
     end: u64,
 }
 
+impl BatchSize {
+    /// The sizes as a schedule, in the unit of this variant.
+    pub(crate) fn steps(&self) -> Vec<(u64, u64)> {
+        match self {
+            Self::Constant(size) => vec![(0, *size)],
+            Self::ByWindow(steps) | Self::ByToken(steps) => steps.clone(),
+        }
+    }
+
+    /// Whether it starts at 0, ascends, and has no empty batch.
+    pub(crate) fn check(&self) -> Result<()> {
+        let wrong = |message: &str| Err(Error::OutOfRange(message.to_owned()));
+        match self {
+            Self::Constant(0) => wrong("a batch of no windows"),
+            Self::Constant(_) => Ok(()),
+            Self::ByWindow(steps) | Self::ByToken(steps) => {
+                if steps.first().is_none_or(|step| step.0 != 0) || !steps.is_sorted_by(|a, b| a.0 < b.0) {
+                    return wrong("a schedule of batch sizes must start at 0 and ascend");
+                }
+                if steps.iter().any(|step| step.1 == 0) {
+                    return wrong("a schedule with a batch of no windows");
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
 impl<'a> Batches<'a> {
     pub(crate) fn new(sets: &'a [WindowSet], options: BatchOptions) -> Result<Self> {
         let BatchOptions { size, rank, world, start } = options;
@@ -60,18 +88,7 @@ impl<'a> Batches<'a> {
         if rank >= world {
             return wrong(format!("rank {rank} of {world}: ranks count from 0"));
         }
-        match &size {
-            BatchSize::Constant(0) => return wrong("a batch of no windows".to_owned()),
-            BatchSize::Constant(_) => {}
-            BatchSize::ByWindow(steps) | BatchSize::ByToken(steps) => {
-                if steps.first().is_none_or(|step| step.0 != 0) || !steps.is_sorted_by(|a, b| a.0 < b.0) {
-                    return wrong("a schedule of batch sizes must start at 0 and ascend".to_owned());
-                }
-                if steps.iter().any(|step| step.1 == 0) {
-                    return wrong("a schedule with a batch of no windows".to_owned());
-                }
-            }
-        }
+        size.check()?;
         let first = sets.first().map_or(0, WindowSet::first_window);
         let end = sets.last().map_or(0, |set| set.first_window() + set.len());
         if start > end || (start < first && start != 0) {

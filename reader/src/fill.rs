@@ -55,6 +55,10 @@ pub struct Buffers<'b, I> {
     pub loss_mask: Option<&'b mut [u8]>,
     /// Rows: the window's source, as an index into the manifest's sources.
     pub source_ids: Option<&'b mut [i32]>,
+    /// Rows: the epoch of the window's first document, from 0.
+    pub epochs: Option<&'b mut [i32]>,
+    /// Rows: the window's number, as in [`Window::index`].
+    pub window_ids: Option<&'b mut [i64]>,
     /// Cleared, then filled with the borders of all fragments in the flattened inputs, from 0 to rows × S: every row's end is a
     /// border, and padding is a sequence of its own.
     pub cu_seqlens: Option<&'b mut Vec<i32>>,
@@ -69,6 +73,8 @@ impl<I> Default for Buffers<'_, I> {
             segment_ids: None,
             loss_mask: None,
             source_ids: None,
+            epochs: None,
+            window_ids: None,
             cu_seqlens: None,
         }
     }
@@ -208,6 +214,15 @@ fn fill_row<I: Id>(
         let source =
             i32::try_from(window.source_index).map_err(|_| corrupt("its source is out of range".to_owned()))?;
         part(out, row, 1, "source_ids")?.fill(source);
+    }
+    if let Some(out) = &mut buffers.epochs {
+        let epoch = window.fragments.get(0).map_or(0, |fragment| fragment.epoch);
+        let epoch = i32::try_from(epoch).map_err(|_| corrupt("its epoch is out of range".to_owned()))?;
+        part(out, row, 1, "epochs")?.fill(epoch);
+    }
+    if let Some(out) = &mut buffers.window_ids {
+        let index = i64::try_from(window.index).map_err(|_| corrupt("its number is out of range".to_owned()))?;
+        part(out, row, 1, "window_ids")?.fill(index);
     }
 
     let mut positions = match &mut buffers.position_ids {

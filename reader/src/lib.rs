@@ -35,6 +35,8 @@
 //! # }
 //! ```
 //!
+//! For a training run, [`loader`] fills such batches ahead by threads, knows steps and phases, and gives a state to resume from.
+//!
 //! # What it costs
 //!
 //! [`Dataset::open`] reads the manifest and asks for the size of every shard: O(shards), no index is built, nothing is mapped.
@@ -49,7 +51,9 @@
 //! each window: that its row points into its file. In [`Batch::fill`]: that fragments tile the window, and that no id is above
 //! the manifest's largest. On demand ([`Dataset::verify_all`]): every byte. What is wrong is an [`Error`] that names the file.
 //!
-//! A mapped file must not be cut while it is in use; Syllabus never changes a shard once it has its name.
+//! The pages of a window are brought in by a call that can fail, so a `.bin` that was cut since it was mapped is an error at its
+//! next window and no fault (Linux 5.14 or newer). A slice that was handed out before must not be read once its file is cut, nor
+//! an `.arrow` be cut while it is in use; Syllabus never changes a shard once it has its name.
 //!
 //! # The format
 //!
@@ -60,7 +64,9 @@ mod dataset;
 mod error;
 mod fill;
 pub mod format;
+pub mod loader;
 mod map;
+mod once;
 mod set;
 mod shard;
 #[cfg(test)]

@@ -19,3 +19,23 @@ pub(crate) fn map(path: &Path) -> Result<Mmap> {
     let map = unsafe { Mmap::map(file.file()) };
     map.map_err(|error| std::io::Error::new(error.kind(), format!("cannot map {}: {error}", path.display())).into())
 }
+
+/// Brings a part of a map into memory by a call that can fail: a file that was cut, or whose disk fails, is an error here and no
+/// fault at the first touch. `range` lies within the map.
+pub(crate) fn populate(map: &Mmap, range: std::ops::Range<usize>, path: &Path) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        /// `EINVAL`: a kernel before 5.14 does not know the call.
+        const UNKNOWN: i32 = 22;
+        let length = range.end.saturating_sub(range.start);
+        if let Err(error) = map.advise_range(memmap2::Advice::PopulateRead, range.start, length)
+            && error.raw_os_error() != Some(UNKNOWN)
+        {
+            let message = format!("cannot read bytes {} to {}: {error}; was it cut?", range.start, range.end);
+            return Err(Error::Corrupt { file: path.to_owned(), message });
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (map, range, path);
+    Ok(())
+}

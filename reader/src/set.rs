@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::format::TokenDtype;
 use crate::format::manifest::{PhaseSummary, Shard, ValidationSummary};
 use crate::format::tokens::Tokens;
-use crate::format::windows::Fragments;
+use crate::format::windows::{Fragments, Row};
 use crate::shard::{OpenShard, Shape};
 
 /// What all sets of a dataset share.
@@ -154,17 +154,9 @@ impl WindowSet {
     /// # Errors
     /// [`Error::OutOfRange`] past the last; [`Error::Corrupt`] or [`Error::Io`] when its shard is not what the manifest says.
     pub fn window(&self, i: u64) -> Result<Window<'_>> {
-        if i >= self.windows {
-            return Err(Error::OutOfRange(format!(
-                "`{}` has {} windows: there is no window {i}",
-                self.name, self.windows
-            )));
-        }
-        // Shards without windows share their first window with the next: the last that starts here has it.
-        let shard = self.shards.partition_point(|shard| shard.first_window <= i).checked_sub(1);
-        let shard = shard.and_then(|shard| self.shards.get(shard));
-        let shard = shard.ok_or_else(|| Error::OutOfRange(format!("`{}` has no shard for window {i}", self.name)))?;
-        let (tokens, row, source_index) = shard.window(i - shard.first_window, &self.common.sources)?;
+        let shard = self.shard_of(i)?;
+        let (row, source_index) = shard.row(i - shard.first_window, &self.common.sources)?;
+        let tokens = shard.tokens(i - shard.first_window, &self.common.sources)?;
         let source = usize::try_from(source_index).ok().and_then(|index| self.common.sources.get(index));
         Ok(Window {
             index: i,
@@ -176,6 +168,39 @@ impl WindowSet {
             phase: &self.name,
             file: &shard.path,
         })
+    }
+
+    /// Tokens of window `i` of the set, from 0, without its documents.
+    ///
+    /// # Errors
+    /// As [`WindowSet::window`].
+    pub fn tokens(&self, i: u64) -> Result<Tokens<'_>> {
+        let shard = self.shard_of(i)?;
+        shard.tokens(i - shard.first_window, &self.common.sources)
+    }
+
+    /// Documents, padding and source of window `i` of the set, from 0, without touching its tokens. `source` of the row counts
+    /// in the manifest's sources.
+    ///
+    /// # Errors
+    /// As [`WindowSet::window`].
+    pub fn row(&self, i: u64) -> Result<Row<'_>> {
+        let shard = self.shard_of(i)?;
+        let (row, source) = shard.row(i - shard.first_window, &self.common.sources)?;
+        Ok(Row { source, ..row })
+    }
+
+    fn shard_of(&self, i: u64) -> Result<&OpenShard> {
+        if i >= self.windows {
+            return Err(Error::OutOfRange(format!(
+                "`{}` has {} windows: there is no window {i}",
+                self.name, self.windows
+            )));
+        }
+        // Shards without windows share their first window with the next: the last that starts here has it.
+        let shard = self.shards.partition_point(|shard| shard.first_window <= i).checked_sub(1);
+        let shard = shard.and_then(|shard| self.shards.get(shard));
+        shard.ok_or_else(|| Error::OutOfRange(format!("`{}` has no shard for window {i}", self.name)))
     }
 
     /// Batches over this set alone; positions count from its own [`WindowSet::first_window`].

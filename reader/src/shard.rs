@@ -1,7 +1,6 @@
 //! A shard as the reader sees it: mapped when first touched, compared with the manifest before anything is read.
 
 use std::path::{Component, Path, PathBuf};
-use std::sync::OnceLock;
 
 use memmap2::Mmap;
 
@@ -10,7 +9,8 @@ use crate::format::digest::{Digest, to_hex};
 use crate::format::manifest::Shard;
 use crate::format::windows::{Row, WindowsReader};
 use crate::format::{TokenDtype, beside, tokens::Tokens};
-use crate::map::map;
+use crate::map::{map, populate};
+use crate::once::OnceBox;
 
 /// What a shard's reader needs to know of its dataset.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ pub(crate) struct OpenShard {
     pub(crate) first_window: u64,
     shape: Shape,
     hash_on_first_touch: bool,
-    mapped: OnceLock<Mapped>,
+    mapped: OnceBox<Mapped>,
 }
 
 fn corrupt(file: &Path, message: String) -> Error {
@@ -75,7 +75,7 @@ impl OpenShard {
         }
         check_size(&path, fs_err::metadata(&path)?.len(), entry.bytes)?;
         fs_err::metadata(beside(&path, "arrow"))?;
-        Ok(Self { path, entry, first_window, shape, hash_on_first_touch, mapped: OnceLock::new() })
+        Ok(Self { path, entry, first_window, shape, hash_on_first_touch, mapped: OnceBox::new() })
     }
 
     fn mapped(&self) -> Result<&Mapped> {
@@ -102,29 +102,37 @@ impl OpenShard {
         let bin = map(&self.path)?;
         check_size(&self.path, u64::try_from(bin.len()).unwrap_or(u64::MAX), self.entry.bytes)?;
         if self.hash_on_first_touch {
+            populate(&bin, 0..bin.len(), &self.path)?;
             check_digest(&self.path, *blake3::hash(&bin).as_bytes(), &self.entry.digest)?;
             check_digest(rows.file(), rows.digest()?, &self.entry.windows_digest)?;
         }
-        self.mapped.get_or_init(|| Mapped { bin, rows, sources });
+        self.mapped.set(Mapped { bin, rows, sources });
         Ok(())
     }
 
-    /// Window `i` of the shard: its tokens, its row, and its source as an index into the manifest's sources.
-    pub(crate) fn window(&self, i: u64, sources: &[String]) -> Result<(Tokens<'_>, Row<'_>, u32)> {
+    /// Window `i` of the shard: its row, and its source as an index into the manifest's sources.
+    pub(crate) fn row(&self, i: u64, sources: &[String]) -> Result<(Row<'_>, u32)> {
         self.touch(sources)?;
         let mapped = self.mapped()?;
         let row = mapped.rows.row(i)?;
+        let source = usize::try_from(row.source).ok().and_then(|source| mapped.sources.get(source)).copied();
+        let source = source.ok_or_else(|| corrupt(mapped.rows.file(), format!("row {i} names no source")))?;
+        Ok((row, source))
+    }
+
+    /// Tokens of window `i` of the shard, brought into memory by a checked call.
+    pub(crate) fn tokens(&self, i: u64, sources: &[String]) -> Result<Tokens<'_>> {
+        self.touch(sources)?;
+        let mapped = self.mapped()?;
         let outside = || corrupt(&self.path, format!("window {i} lies outside the file"));
         let each = self.shape.window_bytes();
         let start = i.checked_mul(each).ok_or_else(outside)?;
         let end = start.checked_add(each).ok_or_else(outside)?;
         let range = usize::try_from(start).map_err(|_| outside())?..usize::try_from(end).map_err(|_| outside())?;
-        let bytes = mapped.bin.get(range).ok_or_else(outside)?;
+        let bytes = mapped.bin.get(range.clone()).ok_or_else(outside)?;
+        populate(&mapped.bin, range, &self.path)?;
         // A map begins at a page and windows are whole tokens, so this never fails.
-        let tokens = Tokens::from_bytes(bytes, self.shape.dtype).ok_or_else(outside)?;
-        let source = usize::try_from(row.source).ok().and_then(|source| mapped.sources.get(source)).copied();
-        let source = source.ok_or_else(|| corrupt(mapped.rows.file(), format!("row {i} names no source")))?;
-        Ok((tokens, row, source))
+        Tokens::from_bytes(bytes, self.shape.dtype).ok_or_else(outside)
     }
 
     /// Reads and hashes all three files.

@@ -3,6 +3,7 @@
 mod batches;
 mod fill;
 mod fixture;
+mod loader;
 
 use std::path::Path;
 

@@ -79,6 +79,8 @@ fn check(dataset: &Dataset, s: usize, options: &FillOptions) {
             segment_ids: Some(&mut got.segments),
             loss_mask: Some(&mut got.mask),
             source_ids: Some(&mut got.sources),
+            epochs: None,
+            window_ids: None,
             cu_seqlens: Some(&mut got.borders),
         };
         let filled = batch.fill(&mut buffers, options).unwrap();
