@@ -14,7 +14,7 @@
 //!
 //! One pass over a document's words. An n-gram of n words holds n - 4 runs of five words, so of every n - 4 runs in a document one is
 //! asked for: a filter says whether it stands inside an n-gram of any item, and only about those that pass the n-grams around them are
-//! looked up. Short texts, which are few, are asked for at every word. What is found is compared word by word, so a collision of hashes
+//! looked up. Short texts, which are few, are asked for at every word, by how they end. What is found is compared word by word, so a collision of hashes
 //! is never taken for a leak.
 
 mod index;
@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use num_rational::BigRational;
 use xxhash_rust::xxh3::xxh3_64;
 
-use self::index::{Filter, Index, Posting};
+use self::index::{Endings, Filter, Index, Posting};
 use self::load::Item;
 use crate::dedup::near::Threshold;
 use crate::dedup::words::{Signs, Words};
@@ -57,6 +57,8 @@ pub struct Benchmarks {
     ngrams: Index,
     /// The last [`MIN_WORDS`] words of shorter texts.
     shorts: Index,
+    /// How those texts end.
+    endings: Endings,
     /// All runs of [`Self::run`] words inside those n-grams.
     runs: Filter,
     summary: Summary,
@@ -196,6 +198,7 @@ impl Benchmarks {
             texts: texts.into_values().collect(),
             ngrams: Index::default(),
             shorts: Index::default(),
+            endings: Endings::new(std::iter::empty()),
             runs: Filter::new(&[]),
             summary: Summary::default(),
             digest,
@@ -230,6 +233,8 @@ impl Benchmarks {
             words.each(&String::from_utf8_lossy(&text.words), |window| last = window.last(MIN_WORDS).map(xxh3_64));
             postings.extend(last.map(|hash| (hash, Posting { text: number, start: 0, length })));
         }
+        // Five words are nine bytes and more.
+        self.endings = Endings::new(self.texts.iter().filter(|text| wanted(text)).map(|text| text.words.as_slice()));
         self.shorts = Index::new(postings.clone());
         // In how many items does each stand?
         let mut found: Vec<(u32, usize)> = Vec::new();
@@ -359,14 +364,15 @@ impl Benchmarks {
         let (n, run) = (self.ngram, self.run());
         let (around, shorts) = (number(n - run), !self.shorts.is_empty());
         let mut limit = HITS;
-        // N-grams that end at the words before this one are looked up.
-        let mut until = 0;
+        // N-grams that end at the words before this one are looked up; at or after this one a run is asked for.
+        let (mut until, mut next) = (0, 0);
         words.each(text, |window| {
             let Some(last) = window.last(run) else { return };
-            let asked = window.count.is_multiple_of(around + 1);
-            let hash = if asked || shorts { xxh3_64(last) } else { 0 };
-            if asked && self.runs.passes(hash) {
-                until = window.count + around + 1;
+            if window.count >= next {
+                next = window.count + around + 1;
+                if self.runs.passes(xxh3_64(last)) {
+                    until = next;
+                }
             }
             if window.count < until
                 && let Some(words) = window.last(n)
@@ -381,7 +387,7 @@ impl Benchmarks {
                 }
             }
             // There are short texts only where n-grams are longer than a run.
-            for posting in if shorts { self.shorts.get(hash) } else { &[] } {
+            for posting in if shorts && self.endings.passes(last) { self.shorts.get(xxh3_64(last)) } else { &[] } {
                 let Some(text) = self.texts.get(at(posting.text)) else { continue };
                 if window.last(text.count) == Some(&text.words) {
                     let offset = window.offset(text.count);
