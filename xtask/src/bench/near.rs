@@ -14,7 +14,7 @@ pub const NEAR: &str = "compile, near";
 pub const BOTH: &str = "compile, near + decontaminate";
 
 /// What `near_datatrove.py` needs: datatrove itself, and what it asks for only once it runs.
-const PACKAGES: [&str; 5] = ["datatrove==0.10.1", "regex", "tokenizers", "spacy", "xxhash<4"];
+const PACKAGES: [&str; 6] = ["datatrove==0.10.1", "orjson", "regex", "tokenizers", "spacy", "xxhash<4"];
 
 /// The curriculum with near duplicates sought, and, where the data has benchmarks in `eval/`, with their leaks too.
 pub fn variants(curriculum: &str, data: &Path) -> Result<Vec<(&'static str, String)>> {
