@@ -60,6 +60,7 @@ impl State {
 }
 
 /// What the consumer does next.
+#[expect(clippy::large_enum_variant, reason = "one is made for each micro-batch, and moved once")]
 pub(crate) enum Next {
     /// A piece.
     Piece(Task, Result<(Written, Slot)>),
