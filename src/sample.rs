@@ -57,8 +57,7 @@ pub fn judged(resolved: &Resolved) -> Result<Vec<(String, String)>> {
     let mut samples = Vec::new();
     for (source, files) in resolved.curriculum.sources.iter().zip(&resolved.files) {
         let spec = Arc::new(ReadSpec::of_source(source, small()));
-        let stored: u64 = files.iter().map(|file| file.bytes).sum();
-        let most = (stored / JUDGED_SHARE).clamp(JUDGED_LEAST, JUDGED_MOST);
+        let most = judged_bytes(files);
         let mut texts = Vec::new();
         for file in files.iter().step_by(files.len().div_ceil(JUDGED_FILES).max(1)) {
             // They are chosen among four times as much.
@@ -75,6 +74,13 @@ pub fn judged(resolved: &Resolved) -> Result<Vec<(String, String)>> {
         samples.extend(texts.into_iter().map(|text| (source.name.clone(), text)));
     }
     Ok(samples)
+}
+
+/// Bytes of a source that the judge should see, the last text over.
+#[must_use]
+pub fn judged_bytes(files: &[SourceFile]) -> u64 {
+    let stored: u64 = files.iter().map(|file| file.bytes).sum();
+    (stored / JUDGED_SHARE).clamp(JUDGED_LEAST, JUDGED_MOST)
 }
 
 /// Bounds for reading the head of a file.

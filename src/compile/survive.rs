@@ -22,7 +22,7 @@ use crate::sample;
 use crate::store::Store;
 use crate::store::documents::SourceStore;
 use crate::store::journal::Identity;
-use crate::tokenize::judge::Judge;
+use crate::tokenize::judge::Sampling;
 use crate::tokenize::{Contract, Tokenizer, contract, reference};
 
 /// A compile whose tokenizer is proved and whose store is open.
@@ -39,8 +39,8 @@ pub struct Started {
     /// Who gets how much memory.
     pub memory: Budget,
     benchmarks: Option<Arc<Benchmarks>>,
-    /// The tokenizer's judge, while it has not spoken.
-    judge: Mutex<Option<Judge>>,
+    /// The tokenizer's judge, who is yet to see documents.
+    judge: Mutex<Option<Sampling>>,
     /// What it proves.
     proof: Proof,
 }
@@ -76,15 +76,17 @@ impl Started {
         let known = Proof::read(&work, &proof_key);
         let mut loaded = match known {
             Some(_) => None,
-            None => Some(contract::unjudged(&resolved.tokenizer, spec, &|| sample::judged(resolved))?),
+            None => Some(contract::unjudged(&resolved.tokenizer, spec, &|| Ok(Vec::new()))?),
         };
         let mut judge = None;
         if let Some(loaded) = &mut loaded {
             // Where another backend may take over, it must before the first document is encoded; where memory is short, the
-            // reference must be gone by then.
-            if loaded.is_strict() && budget::resident() <= options.memory / 3 {
-                judge = loaded.take_judge();
+            // reference must be gone by then; and documents that an earlier run has stored are not seen again.
+            if loaded.is_strict() && budget::resident() <= options.memory / 3 && !Store::exists(&work) {
+                let bytes: Vec<u64> = resolved.files.iter().map(|files| sample::judged_bytes(files)).collect();
+                judge = loaded.take_judge().map(|judge| Sampling::new(judge, &bytes));
             } else {
+                loaded.also_judge(sample::judged(resolved)?);
                 loaded.judge()?;
             }
         }
@@ -135,13 +137,9 @@ impl Started {
         })
     }
 
-    /// What is still to prove of the tokenizer, as a task beside the first documents.
-    fn rest_of_proof(&self) -> Option<ingest::Aside<'_>> {
-        let judge = self.judge.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        Some(Box::new(move || {
-            judge.strictly(self.tokenizer()?)?;
-            self.proof.write(&self.work)
-        }))
+    /// Whoever is still to prove the tokenizer, on the documents as they are encoded.
+    fn take_judge(&self) -> Option<Sampling> {
+        self.judge.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -166,8 +164,9 @@ pub fn survive(
     };
     progress.begin(Stage::Ingest, None);
     let tokenizer = started.tokenizer.as_deref();
-    let aside = started.rest_of_proof();
-    let warnings = ingest::ingest(resolved, tokenizer, contract, store, &ingest_options, aside, watch, &|units| {
+    let judge = started.take_judge();
+    let judged = judge.is_some();
+    let warnings = ingest::ingest(resolved, tokenizer, contract, store, &ingest_options, judge, watch, &|units| {
         progress.ingest(
             watch.units.load(Ordering::Relaxed),
             units,
@@ -175,6 +174,9 @@ pub fn survive(
             watch.bytes.load(Ordering::Relaxed),
         );
     })?;
+    if judged {
+        started.proof.write(work)?;
+    }
     progress.end();
     warnings.iter().for_each(|warning| progress.warn(warning));
 

@@ -24,6 +24,7 @@ use crate::curriculum::Resolved;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::journal::Extent;
+use crate::tokenize::judge::Sampling;
 use crate::tokenize::{Contract, Tokenizer};
 use contaminate::Benchmarks;
 use decode::{Limits, Presence, ReadSpec, Unit, UnitReader};
@@ -72,11 +73,8 @@ impl Watch {
     }
 }
 
-/// Something that one worker does before it draws documents; its error is an error of the ingest.
-pub type Aside<'a> = Box<dyn FnOnce() -> Result<()> + Send + 'a>;
-
 /// Reads, judges and tokenizes all sources into the store. Sources that the store has whole are not opened; without a
-/// tokenizer all of them must be. Returns warnings.
+/// tokenizer all of them must be. A `judge` compares the tokenizer with the reference on the way. Returns warnings.
 #[expect(clippy::too_many_arguments, reason = "what is read, with what, to where, how, and who watches")]
 pub fn ingest(
     resolved: &Resolved,
@@ -84,7 +82,7 @@ pub fn ingest(
     contract: &Contract,
     store: &Store,
     options: &Options,
-    mut aside: Option<Aside<'_>>,
+    judge: Option<Sampling>,
     watch: &Watch,
     tick: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<String>> {
@@ -130,16 +128,20 @@ pub fn ingest(
         presence,
         segments,
         long_document: Mutex::new(()),
+        judge,
     };
     let errors = Mutex::new(Vec::new());
     let workers = tokenizer.map_or(0, |_| options.threads);
     let running = AtomicU64::new(workers as u64);
     std::thread::scope(|scope| {
-        for tokenizer in tokenizer.into_iter().cycle().take(workers) {
-            let (aside, watching) = (aside.take(), std::thread::current());
+        for (number, tokenizer) in tokenizer.into_iter().cycle().take(workers).enumerate() {
+            let watching = std::thread::current();
             let (shared, errors, running) = (&shared, &errors, &running);
             scope.spawn(move || {
-                let before = aside.map_or(Ok(()), |aside| aside());
+                let before = match &shared.judge {
+                    Some(judge) if number == 0 => judge.probe(tokenizer),
+                    _ => Ok(()),
+                };
                 if let Err(error) = before.and_then(|()| Worker::new(shared, tokenizer)).and_then(Worker::run) {
                     watch.stop.store(true, Ordering::Relaxed);
                     errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
@@ -218,6 +220,8 @@ struct Shared<'a> {
     segments: Vec<AtomicU64>,
     /// Held while a long document is tokenized: memory has room for one at a time.
     long_document: Mutex<()>,
+    /// What compares documents' ids with the reference's.
+    judge: Option<Sampling>,
 }
 
 /// A source's first segments are of so many bytes at most: touching memory costs more than one more file.

@@ -182,6 +182,10 @@ impl<'a> Worker<'a> {
                 self.ids.extend(contract.bos_id);
                 self.encoder.encode(&text, &mut self.ids)?;
                 self.ids.extend(contract.eos_id);
+                if let Some(judge) = &shared.judge {
+                    let of = (self.source, source.name.as_str());
+                    judge.document(of, key, &text, &mut *self.encoder, self.tokenizer.backend())?;
+                }
                 if self.ids.is_empty() {
                     // Without BOS and EOS a text may come to no token at all; there is nothing of it to read.
                     self.gathered.counts.read += 1;

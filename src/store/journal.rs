@@ -157,6 +157,11 @@ pub struct Reuse {
 }
 
 impl Journal {
+    /// Whether a folder has one.
+    pub fn exists(folder: &Path) -> bool {
+        folder.join("journal").is_file()
+    }
+
     /// Opens or begins the journal in `folder` for a store of this identity. Segments of sources whose identity changed
     /// are dropped from it; the caller removes their files.
     pub fn open(folder: &Path, identity: &Identity) -> Result<(Self, Reuse)> {

@@ -73,6 +73,12 @@ impl Store {
         Ok((Self { folder: folder.to_owned(), dtype, journal: Mutex::new(journal), next, _lock: lock }, reuse))
     }
 
+    /// Whether an earlier run has begun a store in this folder.
+    #[must_use]
+    pub fn exists(folder: &Path) -> bool {
+        Journal::exists(folder)
+    }
+
     /// Writes what a builder gathered (when anything) as a segment and commits the extents it covers.
     pub fn commit(&self, source: &str, builder: &mut Builder, gathered: Gathered) -> Result<()> {
         let segment = if builder.is_empty() {

@@ -225,6 +225,13 @@ impl Loaded {
         self.judge.as_ref().is_some_and(Judge::is_strict)
     }
 
+    /// Gives the judge more texts to compare, pairs of source name and text.
+    pub fn also_judge(&mut self, samples: Vec<(String, String)>) {
+        if let Some(judge) = &mut self.judge {
+            judge.also(samples);
+        }
+    }
+
     /// The judge, for whoever can hear it while the first documents are encoded; none when the reference itself encodes.
     pub fn take_judge(&mut self) -> Option<Judge> {
         self.judge.take()

@@ -1,6 +1,7 @@
 //! The judge of a backend: Hugging Face's ids on the probe texts and on samples of the corpus.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
@@ -42,18 +43,22 @@ impl Judge {
         enough: &dyn Fn() -> bool,
     ) -> Result<Self> {
         let probes = texts(added).into_iter().enumerate().map(|(n, text)| (format!("probe text {n}"), text));
-        let of = |(source, mut text): (String, String)| {
-            text.truncate(head(&text, SAMPLE_BYTES).len());
-            (format!("a document of source `{source}`"), text)
-        };
         let mut judge = Self { reference, backend, file: file.to_owned(), texts: probes.collect(), wanted: Vec::new() };
-        judge.texts.extend(samples()?.into_iter().map(of));
+        judge.also(samples()?);
         while !enough()
             && let Some((_, text)) = judge.texts.get(judge.wanted.len())
         {
             judge.wanted.push(judge.ids(text)?);
         }
         Ok(judge)
+    }
+
+    /// More texts to compare, pairs of source name and text. Each is cut to 64 KiB.
+    pub(super) fn also(&mut self, samples: Vec<(String, String)>) {
+        self.texts.extend(samples.into_iter().map(|(source, mut text)| {
+            text.truncate(head(&text, SAMPLE_BYTES).len());
+            (of_source(&source), text)
+        }));
     }
 
     /// Only the samples are left.
@@ -95,21 +100,34 @@ impl Judge {
     /// The first difference, or when a backend cannot encode.
     pub fn strictly(&self, tokenizer: &dyn Tokenizer) -> Result<()> {
         let mut encoder = tokenizer.encoder();
-        for text in 0..self.texts.len() {
-            if let Some(found) = self.differs(&mut *encoder, tokenizer.backend(), text)? {
-                return Err(self.refused(&found));
-            }
+        for (text, (what, of)) in self.texts.iter().enumerate() {
+            self.refuse(&mut *encoder, tokenizer.backend(), what, of, self.wanted.get(text))?;
         }
         Ok(())
     }
 
+    fn refuse(
+        &self,
+        encoder: &mut dyn Encoder,
+        backend: &str,
+        what: &str,
+        text: &str,
+        wanted: Option<&Vec<u32>>,
+    ) -> Result<()> {
+        let found = self.differs(encoder, backend, what, text, wanted)?;
+        found.map_or(Ok(()), |found| Err(self.refused(&found)))
+    }
+
     /// The same on all threads of the current pool; what differs first in the texts' order.
     pub(super) fn on_all_threads(&self, tokenizer: &dyn Tokenizer) -> Result<Option<String>> {
-        (0..self.texts.len())
-            .into_par_iter()
+        self.texts
+            .par_iter()
+            .enumerate()
             .map_init(
                 || tokenizer.encoder(),
-                |encoder, text| self.differs(&mut **encoder, tokenizer.backend(), text).transpose(),
+                |encoder, (text, (what, of))| {
+                    self.differs(&mut **encoder, tokenizer.backend(), what, of, self.wanted.get(text)).transpose()
+                },
             )
             .find_map_first(|found| found)
             .transpose()
@@ -124,10 +142,16 @@ impl Judge {
     }
 
     /// How the backend differs on a text, said for people.
-    fn differs(&self, encoder: &mut dyn Encoder, backend: &str, text: usize) -> Result<Option<String>> {
-        let Some((what, of)) = self.texts.get(text) else { return Ok(None) };
+    fn differs(
+        &self,
+        encoder: &mut dyn Encoder,
+        backend: &str,
+        what: &str,
+        of: &str,
+        wanted: Option<&Vec<u32>>,
+    ) -> Result<Option<String>> {
         let asked;
-        let wanted = match self.wanted.get(text) {
+        let wanted = match wanted {
             Some(ids) => ids,
             None => {
                 asked = self.ids(of)?;
@@ -145,5 +169,56 @@ impl Judge {
             file: self.file.clone(),
             message: format!("{difference}; say `backend: auto` to fall back to `tokenizers`, or `backend: reference`"),
         }
+    }
+}
+
+fn of_source(source: &str) -> String {
+    format!("a document of source `{source}`")
+}
+
+/// A judge that sees documents of every source as they are encoded: an eighth of them by key, and the first one, until it
+/// has seen enough of a source.
+#[derive(Debug)]
+pub struct Sampling {
+    judge: Judge,
+    /// For each source, the bytes that it should see, and those that it has.
+    sources: Vec<(u64, AtomicU64)>,
+}
+
+impl Sampling {
+    /// A strict judge who is to see so many bytes of each source, the last document over.
+    #[must_use]
+    pub fn new(judge: Judge, bytes: &[u64]) -> Self {
+        Self { judge, sources: bytes.iter().map(|&most| (most, AtomicU64::new(0))).collect() }
+    }
+
+    /// What does not hang on documents: the probe texts.
+    ///
+    /// # Errors
+    /// The first difference, or when a backend cannot encode.
+    pub fn probe(&self, tokenizer: &dyn Tokenizer) -> Result<()> {
+        self.judge.strictly(tokenizer)
+    }
+
+    /// Compares a document of the source numbered `source` and called `name`, if it is one of the sample.
+    ///
+    /// # Errors
+    /// A difference, or when a backend cannot encode.
+    pub fn document(
+        &self,
+        (source, name): (usize, &str),
+        key: u128,
+        text: &str,
+        encoder: &mut dyn Encoder,
+        backend: &str,
+    ) -> Result<()> {
+        let Some((most, seen)) = self.sources.get(source) else { return Ok(()) };
+        let so_far = seen.load(Ordering::Relaxed);
+        if so_far >= *most || (so_far > 0 && key & 7 != 0) {
+            return Ok(());
+        }
+        let text = head(text, SAMPLE_BYTES);
+        seen.fetch_add(text.len() as u64, Ordering::Relaxed);
+        self.judge.refuse(encoder, backend, &of_source(name), text, None)
     }
 }
