@@ -240,13 +240,13 @@ fn a_backend_that_differs_is_an_error_or_with_auto_falls_back() {
     // Beside the ingest: the first document of a source, then those whose key says so, until enough were seen.
     let other = Reference::load(&file, &file.for_library(&[]).unwrap(), None).unwrap();
     let sampling = Sampling::new(judge(other, Backend::Fast, true), &[100, 100]);
-    let mut encoder = strict.tokenizer.encoder();
+    let (mut encoder, long) = (strict.tokenizer.encoder(), text.repeat(10));
     let mut see = |source, key, text| {
         sampling.document((source, "code"), key, text, &mut *encoder, "fast").map_err(|error| error.to_string())
     };
     assert!(see(0, 1, text).unwrap_err().contains("source `code`"));
     see(0, 1, text).unwrap();
-    see(0, 16, &text.repeat(10)).unwrap_err();
+    see(0, 16, &long).unwrap_err();
     see(0, 16, text).unwrap();
     see(1, 3, text).unwrap_err();
     sampling.probe(&*strict.tokenizer).unwrap_err();
