@@ -7,13 +7,13 @@
 //! A value is 16 bits wide: two different minima agree in 2^-16 of cases, which a band of several rows does not notice and
 //! verification undoes.
 
-use crate::dedup::words::{Signs, Words};
+use crate::dedup::words::{Runs, Signs};
 
 /// Values of a signature.
 pub const VALUES: usize = 128;
 
 /// Version of the recipe (words, hash, rounds): signatures of different versions are not to be compared.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The values of one document; [`EMPTY`] when it has no words.
 pub type Signature = [u16; VALUES];
@@ -30,8 +30,7 @@ const KEPT: usize = 4096;
 /// Signs documents, one after the other; keeps its buffers.
 #[derive(Debug)]
 pub struct Signer {
-    words: Words,
-    shingle: usize,
+    words: Runs,
     shingles: Vec<u64>,
 }
 
@@ -40,16 +39,16 @@ impl Signer {
     #[must_use]
     pub fn new(shingle: u32) -> Self {
         let shingle = usize::try_from(shingle).unwrap_or(usize::MAX).max(1);
-        Self { words: Words::new(Signs::Kept, shingle), shingle, shingles: Vec::new() }
+        Self { words: Runs::new(Signs::Kept, shingle, 0), shingles: Vec::new() }
     }
 
     /// The signature of a text.
     pub fn sign(&mut self, text: &str) -> Signature {
-        let Self { words, shingle, shingles } = self;
+        let Self { words, shingles } = self;
         shingles.clear();
         let mut bins = Bins::new();
         let mut count = 0_usize;
-        words.shingles(text, *shingle, |hash| {
+        words.shingles(text, |hash| {
             count += 1;
             if shingles.len() < KEPT {
                 shingles.push(hash);
@@ -71,7 +70,7 @@ impl Signer {
             if count <= KEPT {
                 shingles.iter().for_each(|&hash| bins.add_round(hash, factor, forced));
             } else {
-                words.shingles(text, *shingle, |hash| bins.add_round(hash, factor, forced));
+                words.shingles(text, |hash| bins.add_round(hash, factor, forced));
             }
         }
         bins.signature()

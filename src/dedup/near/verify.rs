@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::NearDocuments;
 use super::member::Member;
 use super::threshold::Threshold;
-use crate::dedup::words::{Signs, Words};
+use crate::dedup::words::{Runs, Signs};
 use crate::error::Result;
 
 /// Shingles in both and in either of two sets.
@@ -93,7 +93,7 @@ struct Entry {
 
 /// One thread's buffers.
 pub(super) struct Reader {
-    words: Words,
+    words: Runs,
     text: String,
     shingles: Vec<u64>,
 }
@@ -126,7 +126,7 @@ impl<'a> Sets<'a> {
     }
 
     pub(super) fn reader(&self) -> Reader {
-        Reader { words: Words::new(Signs::Kept, self.shingle), text: String::new(), shingles: Vec::new() }
+        Reader { words: Runs::new(Signs::Kept, self.shingle, 0), text: String::new(), shingles: Vec::new() }
     }
 
     /// A document's shingles, sorted, each once.
@@ -151,7 +151,7 @@ impl<'a> Sets<'a> {
         text.clear();
         shingles.clear();
         self.documents.text(document, text)?;
-        words.shingles(text, self.shingle, |hash| shingles.push(hash));
+        words.shingles(text, |hash| shingles.push(hash));
         shingles.sort_unstable();
         shingles.dedup();
         let set = Arc::from(shingles.as_slice());

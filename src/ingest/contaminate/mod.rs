@@ -13,9 +13,9 @@
 //! is not looked for; [`Benchmarks::summary`] says how many there are.
 //!
 //! One pass over a document's words. An n-gram of n words holds n - 4 runs of five words, so of every n - 4 runs in a document one is
-//! asked for: a filter says whether it stands inside an n-gram of any item, and only about those that pass the n-grams around them are
-//! looked up. Short texts, which are few, are asked for at every word, by how they end. What is found is compared word by word, so a collision of hashes
-//! is never taken for a leak.
+//! asked for: a filter says whether it stands inside an n-gram of any item, and only around those that pass are n-grams cut out and
+//! looked up. Short texts, which are few, are asked for at every word, by the run they end with. What is found is compared word by
+//! word, so a collision of hashes is never taken for a leak.
 
 mod index;
 mod load;
@@ -30,10 +30,10 @@ use std::path::PathBuf;
 use num_rational::BigRational;
 use xxhash_rust::xxh3::xxh3_64;
 
-use self::index::{Endings, Filter, Index, Posting};
+use self::index::{Filter, Index, Posting};
 use self::load::Item;
 use crate::dedup::near::Threshold;
-use crate::dedup::words::{Signs, Words};
+use crate::dedup::words::{Runs, Signs, Words};
 use crate::error::{Error, Result};
 
 /// Fewer words are no evidence of anything.
@@ -55,10 +55,8 @@ pub struct Benchmarks {
     texts: Vec<Text>,
     /// N-grams of texts with at least n words.
     ngrams: Index,
-    /// The last [`MIN_WORDS`] words of shorter texts.
+    /// The last run of words of shorter texts.
     shorts: Index,
-    /// How those texts end.
-    endings: Endings,
     /// All runs of [`Self::run`] words inside those n-grams.
     runs: Filter,
     summary: Summary,
@@ -115,6 +113,7 @@ pub struct Leak {
 /// One worker's buffers.
 #[derive(Debug)]
 pub struct Scratch {
+    runs: Runs,
     words: Words,
     hits: Vec<Hit>,
 }
@@ -198,7 +197,6 @@ impl Benchmarks {
             texts: texts.into_values().collect(),
             ngrams: Index::default(),
             shorts: Index::default(),
-            endings: Endings::new(std::iter::empty()),
             runs: Filter::new(&[]),
             summary: Summary::default(),
             digest,
@@ -223,18 +221,16 @@ impl Benchmarks {
     fn index_shorts(&mut self, items: &[Item]) -> Result<()> {
         let n = self.ngram;
         let mut postings = Vec::new();
-        let mut words = Words::new(Signs::Dropped, MIN_WORDS);
+        let mut runs = self.rolling();
         let wanted = |text: &Text| (MIN_WORDS..n).contains(&text.count) && counts(&text.words);
         for (number, text) in self.texts.iter().enumerate().filter(|(_, text)| wanted(text)) {
             let number = small(number)?;
             let length = small(text.words.len())?;
             let mut last = None;
             // Folding folded words changes nothing, so the window's words are the text's.
-            words.each(&String::from_utf8_lossy(&text.words), |window| last = window.last(MIN_WORDS).map(xxh3_64));
+            runs.each(&String::from_utf8_lossy(&text.words), |run| last = Some(run.hash()));
             postings.extend(last.map(|hash| (hash, Posting { text: number, start: 0, length })));
         }
-        // Five words are nine bytes and more.
-        self.endings = Endings::new(self.texts.iter().filter(|text| wanted(text)).map(|text| text.words.as_slice()));
         self.shorts = Index::new(postings.clone());
         // In how many items does each stand?
         let mut found: Vec<(u32, usize)> = Vec::new();
@@ -261,10 +257,10 @@ impl Benchmarks {
 
     fn index_ngrams(&mut self, common: &[u64]) -> Result<()> {
         let mut postings: Vec<(u64, Posting)> = Vec::new();
-        let mut runs: Vec<u64> = Vec::new();
-        let (n, run) = (self.ngram, self.run());
-        for (number, text) in self.texts.iter_mut().enumerate().filter(|(_, text)| text.count >= n.max(MIN_WORDS)) {
-            let number = small(number)?;
+        let mut inside: Vec<u64> = Vec::new();
+        let (n, run, mut runs) = (self.ngram, self.run(), self.rolling());
+        for (at, text) in self.texts.iter_mut().enumerate().filter(|(_, text)| text.count >= n.max(MIN_WORDS)) {
+            let item = small(at)?;
             // Where words start, and the end.
             let mut starts = vec![0];
             starts.extend(text.words.iter().enumerate().filter(|(_, b)| **b == b' ').map(|(at, _)| at + 1));
@@ -279,12 +275,11 @@ impl Benchmarks {
                 if !counts(words) || common.binary_search(&hash).is_ok() {
                     continue;
                 }
-                own.push((hash, Posting { text: number, start: small(start)?, length: small(words.len())? }));
-                let inside = starts.get(word.max(gathered)..word + n + 1).unwrap_or_default();
-                runs.extend(inside.windows(run + 1).filter_map(|window| {
-                    let (&start, &end) = (window.first()?, window.last()?);
-                    text.words.get(start..end - 1).map(xxh3_64)
-                }));
+                own.push((hash, Posting { text: item, start: small(start)?, length: small(words.len())? }));
+                let new = starts.get(word.max(gathered)).and_then(|&from| text.words.get(from..end - 1));
+                runs.each(&String::from_utf8_lossy(new.unwrap_or_default()), |words| {
+                    inside.extend((words.count >= number(run)).then(|| words.hash()));
+                });
                 gathered = word + n + 1 - run;
             }
             own.sort_unstable();
@@ -292,9 +287,9 @@ impl Benchmarks {
             text.total = u64::try_from(own.len()).unwrap_or(u64::MAX);
             postings.append(&mut own);
         }
-        runs.sort_unstable();
-        runs.dedup();
-        self.runs = Filter::new(&runs);
+        inside.sort_unstable();
+        inside.dedup();
+        self.runs = Filter::new(&inside);
         self.ngrams = Index::new(postings);
         Ok(())
     }
@@ -307,7 +302,13 @@ impl Benchmarks {
     /// Buffers for [`Self::check`], one for each worker.
     #[must_use]
     pub fn scratch(&self) -> Scratch {
-        Scratch { words: Words::new(Signs::Dropped, self.ngram.max(MIN_WORDS)), hits: Vec::new() }
+        let words = Words::new(Signs::Dropped, self.ngram.max(MIN_WORDS));
+        Scratch { runs: self.rolling(), words, hits: Vec::new() }
+    }
+
+    /// Runs, looking back at an n-gram.
+    fn rolling(&self) -> Runs {
+        Runs::new(Signs::Dropped, self.run(), self.ngram)
     }
 
     /// What was loaded.
@@ -359,49 +360,110 @@ impl Benchmarks {
 
     /// Leaves all hits in `scratch`, by text and n-gram, each at its first place.
     fn find(&self, scratch: &mut Scratch, text: &str) {
-        let Scratch { words, hits } = scratch;
+        let Scratch { runs, words, hits } = scratch;
         hits.clear();
-        let (n, run) = (self.ngram, self.run());
-        let (around, shorts) = (number(n - run), !self.shorts.is_empty());
+        let (n, run) = (number(self.ngram), number(self.run()));
+        let (around, shorts) = (n - run, !self.shorts.is_empty());
         let mut limit = HITS;
-        // N-grams that end at the words before this one are looked up; at or after this one a run is asked for.
-        let (mut until, mut next) = (0, 0);
-        words.each(text, |window| {
-            let Some(last) = window.last(run) else { return };
-            if window.count >= next {
-                next = window.count + around + 1;
-                if self.runs.passes(xxh3_64(last)) {
-                    until = next;
-                }
+        // The next word at whose end a run is asked for; what was asked last; the byte from which n-grams are to be cut out.
+        let (mut next, mut asked, mut suspect): (u64, Option<Asked>, Option<usize>) = (run, None, None);
+        runs.each(text, |words_so_far| {
+            if words_so_far.count < run {
+                return;
             }
-            if window.count < until
-                && let Some(words) = window.last(n)
-            {
-                for posting in self.ngrams.get(xxh3_64(words)) {
-                    let start = at(posting.start);
-                    let text = self.texts.get(at(posting.text)).map(|text| text.words.as_slice()).unwrap_or_default();
-                    if text.get(start..start + at(posting.length)) == Some(words) {
-                        let offset = window.offset(n);
-                        hits.push(Hit { text: posting.text, ngram: posting.start, offset, length: posting.length });
-                    }
+            let hash = words_so_far.hash();
+            if words_so_far.count == next {
+                next += around + 1;
+                // The filter is larger than a core's caches: its answer is read when the next one is asked.
+                self.runs.fetch(hash);
+                let new = Asked { hash, around: words_so_far.offset(n), word: words_so_far.offset(1) };
+                if let Some(part) = asked.replace(new).and_then(|old| self.answer(&old, &mut suspect)) {
+                    self.look_up(words, (text, part), hits, &mut limit);
                 }
             }
             // There are short texts only where n-grams are longer than a run.
-            for posting in if shorts && self.endings.passes(last) { self.shorts.get(xxh3_64(last)) } else { &[] } {
-                let Some(text) = self.texts.get(at(posting.text)) else { continue };
-                if window.last(text.count) == Some(&text.words) {
-                    let offset = window.offset(text.count);
-                    hits.push(Hit { text: posting.text, ngram: 0, offset, length: posting.length });
+            for posting in if shorts { self.shorts.get(hash) } else { &[] } {
+                let Some(item) = self.texts.get(at(posting.text)) else { continue };
+                let count = number(item.count);
+                let from = words_so_far.offset(count);
+                if words_so_far.count >= count && is(words, text.get(from..words_so_far.end), item) {
+                    let hit = Hit { text: posting.text, ngram: 0, offset: from, length: posting.length };
+                    note(hits, &mut limit, hit);
                 }
             }
-            if hits.len() >= limit {
-                first_of_each(hits);
-                // Twice what is left, or hits that are all different would be sorted again and again.
-                limit = HITS.max(hits.len().saturating_mul(2));
-            }
         });
+        if let Some(part) = asked.and_then(|old| self.answer(&old, &mut suspect)) {
+            self.look_up(words, (text, part), hits, &mut limit);
+        }
+        if let Some(from) = suspect {
+            self.look_up(words, (text, (from, text.len())), hits, &mut limit);
+        }
         first_of_each(hits);
     }
+
+    /// Whether a run may be of an item: then a part of the text begins that is to be looked up, or goes on; else the one before it
+    /// is over, and given back.
+    #[inline]
+    fn answer(&self, asked: &Asked, suspect: &mut Option<usize>) -> Option<(usize, usize)> {
+        if self.runs.passes(asked.hash) {
+            suspect.get_or_insert(asked.around);
+            return None;
+        }
+        suspect.take().map(|from| (from, asked.word))
+    }
+
+    /// Looks up all n-grams in a part of a text.
+    #[cold]
+    fn look_up(
+        &self,
+        words: &mut Words,
+        (text, (from, to)): (&str, (usize, usize)),
+        hits: &mut Vec<Hit>,
+        limit: &mut usize,
+    ) {
+        let n = self.ngram;
+        words.each(text.get(from..to).unwrap_or_default(), |window| {
+            let Some(words) = window.last(n) else { return };
+            for posting in self.ngrams.get(xxh3_64(words)) {
+                let start = at(posting.start);
+                let item = self.texts.get(at(posting.text)).map(|text| text.words.as_slice()).unwrap_or_default();
+                if item.get(start..start + at(posting.length)) == Some(words) {
+                    let offset = from + window.offset(n);
+                    let hit = Hit { text: posting.text, ngram: posting.start, offset, length: posting.length };
+                    note(hits, limit, hit);
+                }
+            }
+        });
+    }
+}
+
+/// A run that was asked for.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    hash: u64,
+    /// Byte of the text at which the first n-gram around it starts.
+    around: usize,
+    /// Byte at which its last word starts.
+    word: usize,
+}
+
+fn note(hits: &mut Vec<Hit>, limit: &mut usize, hit: Hit) {
+    hits.push(hit);
+    if hits.len() >= *limit {
+        first_of_each(hits);
+        // Twice what is left, or hits that are all different would be sorted again and again.
+        *limit = HITS.max(hits.len().saturating_mul(2));
+    }
+}
+
+/// Whether a part of a document has the words of an item's text, and no others.
+#[cold]
+fn is(words: &mut Words, part: Option<&str>, item: &Text) -> bool {
+    let mut same = false;
+    words.each(part.unwrap_or_default(), |window| {
+        same = window.count == number(item.count) && window.last(item.count) == Some(&item.words);
+    });
+    same
 }
 
 /// Whether words prove anything: two ASCII letters side by side, or a character outside ASCII.

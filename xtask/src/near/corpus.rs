@@ -10,7 +10,7 @@ use arrow::datatypes::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use syllabus::dedup::near::{NearDocument, NearDocuments, Signature, Signer};
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// The domains that are looked at.
 pub const DOMAINS: [&str; 8] = ["books", "code", "dialog", "maths", "multilingual", "sql", "stem", "web"];
@@ -120,7 +120,17 @@ impl Near<'_> {
 /// The sorted set of a text's shingles.
 pub fn shingles(words: &mut syllabus::dedup::words::Words, text: &str, n: usize) -> Vec<u64> {
     let mut out = Vec::new();
-    words.shingles(text, n, |hash| out.push(hash));
+    // Told apart by their words, not by the hashes that the search has of them.
+    let mut all = Vec::new();
+    words.each(text, |window| {
+        if all.len() < n {
+            all.push(window.last(1).unwrap_or_default().to_vec());
+        }
+        out.extend(window.last(n).map(xxh3_64));
+    });
+    if out.is_empty() && !all.is_empty() {
+        out.push(xxh3_64(&all.join(&b' ')));
+    }
     out.sort_unstable();
     out.dedup();
     out

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use syllabus::dedup::near::{Bands, NearOptions, Signer, Threshold, removed as near_removed};
-use syllabus::dedup::words::{Signs, Words};
+use syllabus::dedup::words::{Runs, Signs, Words};
 
 use super::corpus::{self, DOMAINS, Near};
 
@@ -26,10 +26,10 @@ pub fn run(data: &Path, out: Option<&Path>, memory: u64, only: Option<&str>) -> 
         let bytes: usize = documents.iter().map(|d| d.text.len()).sum();
         let megabytes = bytes as f64 / 1e6;
         let start = Instant::now();
-        let mut words = Words::new(Signs::Kept, 5);
+        let (mut runs, mut words) = (Runs::new(Signs::Kept, 5, 0), Words::new(Signs::Kept, 5));
         let mut sum = 0_u64;
         for document in &documents {
-            words.shingles(&document.text, 5, |hash| sum ^= hash);
+            runs.shingles(&document.text, |hash| sum ^= hash);
         }
         let cut = megabytes / start.elapsed().as_secs_f64();
         let start = Instant::now();

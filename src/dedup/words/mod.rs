@@ -17,15 +17,18 @@
 //! folded: no normalization form, no accents, no width. So with [`Signs::Kept`] words are what stands between white space (and
 //! each Han character, kana or Thai consonant with its vowel signs is one); with [`Signs::Dropped`] they are runs of letters and digits.
 //!
-//! An **n-gram** is n consecutive words joined by one U+0020; its hash is XXH3-64, seed 0, of those UTF-8 bytes. A text of at least
-//! one and fewer than n words has a single shingle, all its words joined; a text without words has none.
+//! An **n-gram** is n consecutive words. A text of at least one and fewer than n words has a single shingle, all its words; a
+//! text without words has none. [`Words`] gives the words of an n-gram joined by one U+0020, [`Runs`] gives hashes of n-grams and
+//! never joins them.
 //!
 //! The properties are those of [`UNICODE_VERSION`] (letters, case, white space: the Rust standard library's) and
 //! [`MARKS_UNICODE_VERSION`] (marks: `unicode-normalization`'s); new versions class characters that were unassigned before.
 
+mod runs;
+
 use std::sync::LazyLock;
 
-use xxhash_rust::xxh3::xxh3_64;
+pub use runs::{Run, Runs};
 
 /// Version of Unicode for letters, digits, case and white space.
 pub const UNICODE_VERSION: (u8, u8, u8) = char::UNICODE_VERSION;
@@ -136,6 +139,135 @@ fn eight(bytes: [u8; 8], signs: Signs) -> ([u8; 8], usize) {
     (lower.to_le_bytes(), usize::try_from(stop.trailing_zeros() / 8).unwrap_or(0))
 }
 
+/// Takes the words of a text as they are cut.
+trait Sink {
+    /// A word starts at this byte of the text.
+    fn start(&mut self, at: usize);
+    /// It goes on with the first `length` of these folded bytes; the others mean nothing.
+    fn put(&mut self, bytes: [u8; 8], length: usize);
+    /// It is over: this is the byte of the text after it.
+    fn end(&mut self, at: usize);
+}
+
+/// Cuts a text into folded words.
+#[inline]
+fn cut(text: &str, signs: Signs, sink: &mut impl Sink) {
+    let classes = CLASSES.as_slice();
+    let bytes = text.as_bytes();
+    let mut open = Open::Nothing;
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        if byte < 0x80 {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let (lower, length) = match rest.first_chunk::<8>() {
+                Some(&chunk) => eight(chunk, signs),
+                None => {
+                    // Zeros are gaps.
+                    let mut chunk = [0; 8];
+                    chunk.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                    eight(chunk, signs)
+                }
+            };
+            if length > 0 {
+                if open == Open::Single {
+                    sink.end(at);
+                }
+                if open != Open::Letters {
+                    sink.start(at);
+                    open = Open::Letters;
+                }
+                sink.put(lower, length);
+                at += length;
+                // Within eight bytes: what follows is a gap, or not ASCII.
+                if length == 8 || rest.get(length).is_none_or(|&next| next >= 0x80) {
+                    continue;
+                }
+            }
+            if open != Open::Nothing {
+                open = Open::Nothing;
+                sink.end(at);
+            }
+            at += 1;
+            continue;
+        }
+        let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) else { break };
+        let code = usize::try_from(u32::from(c)).unwrap_or(usize::MAX);
+        let mut class = classes.get(code).copied().unwrap_or_else(|| classify(c));
+        if class == Class::Sign {
+            class = if signs == Signs::Kept { Class::Letter } else { Class::Gap };
+        }
+        let (ends, starts) = match class {
+            Class::Ignored => (false, false),
+            Class::Gap => (open != Open::Nothing, false),
+            Class::Mark => (false, open == Open::Nothing),
+            Class::Single => (open != Open::Nothing, true),
+            Class::Letter | Class::Sign => (open == Open::Single, open != Open::Letters),
+        };
+        if ends {
+            sink.end(at);
+        }
+        if starts {
+            sink.start(at);
+        }
+        match class {
+            Class::Ignored => {}
+            Class::Gap => open = Open::Nothing,
+            Class::Mark if open != Open::Nothing => {}
+            Class::Single => open = Open::Single,
+            Class::Mark | Class::Letter | Class::Sign => open = Open::Letters,
+        }
+        match class {
+            Class::Ignored | Class::Gap => {}
+            // No case to fold, as all but a handful of letters outside ASCII in such texts.
+            Class::Single => put_character(sink, c),
+            _ => fold(sink, c),
+        }
+        at += c.len_utf8();
+    }
+    if open != Open::Nothing {
+        sink.end(at);
+    }
+}
+
+fn put_character(sink: &mut impl Sink, c: char) {
+    let mut utf8 = [0; 8];
+    let length = c.encode_utf8(&mut utf8).len();
+    sink.put(utf8, length);
+}
+
+fn fold(sink: &mut impl Sink, c: char) {
+    if c == 'ς' {
+        put_character(sink, 'σ');
+    } else {
+        c.to_lowercase().for_each(|c| put_character(sink, c));
+    }
+}
+
+/// Gathers words, and shows them at the end of each.
+struct Gather<'w, F> {
+    words: &'w mut Words,
+    count: u64,
+    each: F,
+}
+
+impl<F: FnMut(Window<'_>)> Sink for Gather<'_, F> {
+    #[inline]
+    fn start(&mut self, at: usize) {
+        self.words.start(at);
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: [u8; 8], length: usize) {
+        self.words.put(bytes, length);
+    }
+
+    #[inline]
+    fn end(&mut self, _: usize) {
+        self.count += 1;
+        (self.each)(self.words.window(self.count));
+    }
+}
+
 /// Folded bytes that are gathered before the words no longer looked back at are dropped: with their starts they fit into a core's
 /// first cache.
 const BUFFER: usize = 8 * 1024;
@@ -197,106 +329,12 @@ impl Words {
     }
 
     /// Calls `each` at the end of every word.
-    pub fn each(&mut self, text: &str, mut each: impl FnMut(Window<'_>)) {
+    pub fn each(&mut self, text: &str, each: impl FnMut(Window<'_>)) {
         self.used = 0;
         self.starts.clear();
         self.limit = BUFFER;
         let signs = self.signs;
-        let classes = CLASSES.as_slice();
-        let bytes = text.as_bytes();
-        let mut open = Open::Nothing;
-        let mut count = 0_u64;
-        let mut at = 0;
-        while let Some(&byte) = bytes.get(at) {
-            if byte < 0x80 {
-                let rest = bytes.get(at..).unwrap_or_default();
-                let (lower, length) = match rest.first_chunk::<8>() {
-                    Some(&chunk) => eight(chunk, signs),
-                    None => {
-                        // Zeros are gaps.
-                        let mut chunk = [0; 8];
-                        chunk.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-                        eight(chunk, signs)
-                    }
-                };
-                if length > 0 {
-                    if open == Open::Single {
-                        count += 1;
-                        each(self.window(count));
-                    }
-                    if open != Open::Letters {
-                        self.start(at);
-                        open = Open::Letters;
-                    }
-                    self.put(lower, length);
-                    at += length;
-                    // Within eight bytes: what follows is a gap, or not ASCII.
-                    if length == 8 || rest.get(length).is_none_or(|&next| next >= 0x80) {
-                        continue;
-                    }
-                }
-                if open != Open::Nothing {
-                    open = Open::Nothing;
-                    count += 1;
-                    each(self.window(count));
-                }
-                at += 1;
-                continue;
-            }
-            let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) else { break };
-            let code = usize::try_from(u32::from(c)).unwrap_or(usize::MAX);
-            let mut class = classes.get(code).copied().unwrap_or_else(|| classify(c));
-            if class == Class::Sign {
-                class = if self.signs == Signs::Kept { Class::Letter } else { Class::Gap };
-            }
-            let (ends, starts) = match class {
-                Class::Ignored => (false, false),
-                Class::Gap => (open != Open::Nothing, false),
-                Class::Mark => (false, open == Open::Nothing),
-                Class::Single => (open != Open::Nothing, true),
-                Class::Letter | Class::Sign => (open == Open::Single, open != Open::Letters),
-            };
-            if ends {
-                count += 1;
-                each(self.window(count));
-            }
-            if starts {
-                self.start(at);
-            }
-            match class {
-                Class::Ignored => {}
-                Class::Gap => open = Open::Nothing,
-                Class::Mark if open != Open::Nothing => {}
-                Class::Single => open = Open::Single,
-                Class::Mark | Class::Letter | Class::Sign => open = Open::Letters,
-            }
-            match class {
-                Class::Ignored | Class::Gap => {}
-                // No case to fold, as all but a handful of letters outside ASCII in such texts.
-                Class::Single => self.put_character(c),
-                _ => self.fold(c),
-            }
-            at += c.len_utf8();
-        }
-        if open != Open::Nothing {
-            count += 1;
-            each(self.window(count));
-        }
-    }
-
-    /// Calls `each` with the hash of every shingle of `n` words (of the whole text where it has fewer), repeated ones too.
-    pub fn shingles(&mut self, text: &str, n: usize, mut each: impl FnMut(u64)) {
-        let n = n.clamp(1, self.reach);
-        let mut any = false;
-        self.each(text, |window| {
-            if let Some(words) = window.last(n) {
-                any = true;
-                each(xxh3_64(words));
-            }
-        });
-        if !any && !self.starts.is_empty() {
-            each(xxh3_64(self.folded.get(..self.used).unwrap_or_default()));
-        }
+        cut(text, signs, &mut Gather { words: self, count: 0, each });
     }
 
     #[inline]
@@ -328,12 +366,6 @@ impl Words {
         self.used += length;
     }
 
-    fn put_character(&mut self, c: char) {
-        let mut utf8 = [0; 8];
-        let length = c.encode_utf8(&mut utf8).len();
-        self.put(utf8, length);
-    }
-
     /// Drops the words that nobody looks back at any more.
     #[cold]
     fn forget(&mut self) {
@@ -347,14 +379,6 @@ impl Words {
         }
         // Twice what is left: dropping stays cheap when a few words are longer than the buffer.
         self.limit = BUFFER.max(self.used.saturating_mul(2));
-    }
-
-    fn fold(&mut self, c: char) {
-        if c == 'ς' {
-            self.put_character('σ');
-        } else {
-            c.to_lowercase().for_each(|c| self.put_character(c));
-        }
     }
 }
 
@@ -440,19 +464,6 @@ mod tests {
             if c == 'ς' { word.push('σ') } else { word.extend(c.to_lowercase()) }
         }
         out
-    }
-
-    fn shingles(text: &str, n: usize) -> Vec<u64> {
-        let mut out = Vec::new();
-        Words::new(Signs::Kept, n).shingles(text, n, |hash| out.push(hash));
-        out
-    }
-
-    #[test]
-    fn short_texts_are_one_shingle() {
-        assert_eq!(shingles("", 5), [0_u64; 0]);
-        assert_eq!(shingles("One two", 5), [xxh3_64(b"one two")]);
-        assert_eq!(shingles("a b c d e f", 5), [xxh3_64(b"a b c d e"), xxh3_64(b"b c d e f")]);
     }
 
     #[test]
