@@ -74,10 +74,19 @@ impl Started {
         fs_err::create_dir_all(&work)?;
         let proof_key = proof::key(resolved)?;
         let known = Proof::read(&work, &proof_key);
-        let mut loaded = match known {
-            Some(_) => None,
-            None => Some(contract::unjudged(&resolved.tokenizer, spec, &|| Ok(Vec::new()))?),
-        };
+        // Neither needs the other.
+        let (loaded, benchmarks) = rayon::join(
+            || match known {
+                Some(_) => Ok(None),
+                None => contract::unjudged(&resolved.tokenizer, spec, &|| Ok(Vec::new())).map(Some),
+            },
+            || {
+                let asked = curriculum.decontaminate.as_ref()?;
+                let (ngram, coverage) = (asked.ngram, asked.coverage.as_ref());
+                Some(Benchmarks::load(&resolved.benchmarks, &asked.fields, ngram, coverage).map(Arc::new))
+            },
+        );
+        let (mut loaded, benchmarks) = (loaded?, benchmarks.transpose()?);
         let mut judge = None;
         if let Some(loaded) = &mut loaded {
             // Where another backend may take over, it must before the first document is encoded; where memory is short, the
@@ -96,13 +105,6 @@ impl Started {
             (None, None) => return Err(Error::Failed("no tokenizer was loaded (a defect of Syllabus)".to_owned())),
         };
         warnings.iter().for_each(|warning| progress.warn(warning));
-        let benchmarks = match &curriculum.decontaminate {
-            None => None,
-            Some(asked) => {
-                let (ngram, coverage) = (asked.ngram, asked.coverage.as_ref());
-                Some(Arc::new(Benchmarks::load(&resolved.benchmarks, &asked.fields, ngram, coverage)?))
-            }
-        };
         let identity = identity::identity(resolved, &contract, benchmarks.as_deref(), options.thin.as_ref())?;
         // Only a convenience for `inspect`; what is proved stands in the manifest.
         crate::files::write_whole(&work.join("tokenizer"), format!("{}\n", resolved.tokenizer.display()).as_bytes())?;

@@ -21,6 +21,10 @@ use crate::error::{Error, Result};
 /// Bytes of a band record.
 pub(super) const RECORD: usize = 16;
 
+/// Fewest partitions, which threads share, where there are so many bytes of records.
+const FEWEST_PARTITIONS: u64 = 16;
+const WORTHWHILE: u64 = 1 << 20;
+
 /// Most partitions: each is an open file with a buffer while they are written.
 const MOST_PARTITIONS: u64 = 256;
 
@@ -39,7 +43,7 @@ pub(super) fn write(documents: &dyn NearDocuments, bands: Bands, folder: &Path, 
     let records = count.saturating_mul(u64::from(bands.bands()));
     let bytes = records.saturating_mul(u64::try_from(RECORD).unwrap_or(u64::MAX));
     // A partition should fit into a thread's share of memory several times over.
-    let wanted = bytes.div_ceil((memory / 32).max(1 << 16));
+    let wanted = bytes.div_ceil((memory / 32).max(1 << 16)).max(if bytes < WORTHWHILE { 1 } else { FEWEST_PARTITIONS });
     let partitions = wanted.clamp(1, (memory / 4 / WRITE).clamp(1, MOST_PARTITIONS)).next_power_of_two();
     let shift = u64::BITS - partitions.ilog2();
     let mut paths = Vec::new();

@@ -236,12 +236,26 @@ fn put_character(sink: &mut impl Sink, c: char) {
 }
 
 fn fold(sink: &mut impl Sink, c: char) {
-    if c == 'ς' {
-        put_character(sink, 'σ');
-    } else {
-        c.to_lowercase().for_each(|c| put_character(sink, c));
+    let code = usize::try_from(u32::from(c)).unwrap_or(usize::MAX);
+    match LOWER.get(code).and_then(|&lower| char::from_u32(u32::from(lower))) {
+        Some(lower) if lower != '\0' => put_character(sink, lower),
+        _ => folded(c).for_each(|c| put_character(sink, c)),
     }
 }
+
+fn folded(c: char) -> std::char::ToLowercase {
+    if c == 'ς' { 'σ' } else { c }.to_lowercase()
+}
+
+/// What the characters of the Basic Multilingual Plane fold to, where that is one of them; else 0.
+static LOWER: LazyLock<Vec<u16>> = LazyLock::new(|| {
+    let fold = |code| {
+        let mut lower = folded(char::from_u32(code)?);
+        let (first, rest) = (lower.next()?, lower.next());
+        u16::try_from(u32::from(first)).ok().filter(|_| rest.is_none())
+    };
+    (0..=0xFFFF_u32).map(|code| fold(code).unwrap_or(0)).collect()
+});
 
 /// Gathers words, and shows them at the end of each.
 struct Gather<'w, F> {
