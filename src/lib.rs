@@ -10,6 +10,7 @@ pub mod curriculum;
 pub mod dedup;
 pub mod emit;
 pub mod error;
+pub mod export;
 pub mod files;
 pub mod ingest;
 pub mod inspect;

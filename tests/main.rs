@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test says what it looked at, and what it could not")]
 
+mod export;
 mod fixtures;
 mod harness;
 mod hostile;

@@ -35,6 +35,8 @@ pub enum Command {
     /// Show what changed from one curriculum or dataset to another
     #[cfg(feature = "report")]
     Diff(Diff),
+    /// Hand a dataset to another trainer: the same tokens with its names and sidecars
+    Export(Export),
     /// Remove the work folder of a dataset; the dataset stays
     Clean(Clean),
     /// Print the JSON Schema of a file format
@@ -214,6 +216,40 @@ pub struct Diff {
     /// Where relative paths of sources start; sizes of curricula are then estimated from the files
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    /// The dataset
+    pub dir: PathBuf,
+    /// The trainer
+    #[arg(long = "for", value_name = "TRAINER", value_enum)]
+    pub target: ExportFor,
+    /// Where the export goes: a folder that is not there yet
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Print export.json
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Trainers that a dataset can be exported for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFor {
+    /// Megatron-LM, NeMo, Megatron-DeepSpeed: .bin and .idx (they shuffle)
+    Megatron,
+    /// Megatron's GPTDataset, in the curriculum's order
+    MegatronExact,
+    /// OLMo-core
+    Olmo,
+    /// datatrove, nanotron
+    Datatrove,
+    /// nanoGPT (reads at random places)
+    Nanogpt,
+    /// llm.c
+    Llmc,
+    /// NeMo Automodel
+    Automodel,
 }
 
 #[derive(Debug, clap::Args)]

@@ -7,6 +7,7 @@ mod compile;
 mod dedup;
 #[cfg(feature = "report")]
 mod diff;
+mod export;
 mod inspect;
 mod memory;
 mod plan;
@@ -47,6 +48,7 @@ pub fn main(allocator: Allocator) -> ExitCode {
         Command::Report(args) => report::run(&args),
         #[cfg(feature = "report")]
         Command::Diff(args) => diff::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Clean(args) => clean::run(&args),
         Command::Schema(args) => schema::run(&args),
     };

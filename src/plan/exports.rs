@@ -1,14 +1,12 @@
 //! Which trainers the curriculum's windows can be handed to, and why not the others.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use syllabus_reader::format::TokenDtype;
+use syllabus_reader::format::manifest::Manifest;
 
 use crate::curriculum::checked::{Curriculum, Packing};
 
 use super::Plan;
-
-/// Files for llm.c must stay below 2 GiB, their header of 1,024 bytes included.
-const LLMC_BYTES: u128 = (2 << 30) - 1024;
 
 /// A form in which `syllabus export` may hand a dataset on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,7 +24,7 @@ pub struct Export {
 }
 
 /// What a trainer does with the order of windows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// Reads windows in the curriculum's order.
@@ -42,18 +40,18 @@ pub enum Order {
 /// All exports, in the order of the documentation. `vocab_size` where the tokenizer was read.
 #[must_use]
 pub fn exports(curriculum: &Curriculum, plan: &Plan, dtype: TokenDtype, vocab_size: Option<u32>) -> Vec<Export> {
-    let facts = Facts::new(curriculum, plan, dtype, vocab_size);
-    vec![facts.megatron(), facts.megatron_exact(), facts.olmo(), facts.datatrove(), facts.nanogpt(), facts.llmc()]
+    Facts::of_plan(curriculum, plan, dtype, vocab_size).exports()
 }
 
-struct Facts {
+/// What decides which exports there are.
+#[derive(Debug)]
+pub struct Facts {
     label_token: bool,
     eos: bool,
     padded: bool,
     one_length: bool,
     dtype: TokenDtype,
     vocab_size: Option<u32>,
-    largest_shard: u128,
 }
 
 const NO_LABEL: &str = "needs windows of S + 1 tokens; this curriculum has `label_token: false`";
@@ -61,27 +59,44 @@ const LABEL: &str = "needs windows of S tokens: `label_token: false`";
 const PADDING: &str = "has no loss mask: padding would be trained on";
 
 impl Facts {
-    fn new(curriculum: &Curriculum, plan: &Plan, dtype: TokenDtype, vocab_size: Option<u32>) -> Self {
-        let mut lengths = plan.phases.iter().map(|phase| phase.sequence_length);
-        let first = lengths.next();
+    /// Of a curriculum that is planned.
+    #[must_use]
+    pub fn of_plan(curriculum: &Curriculum, plan: &Plan, dtype: TokenDtype, vocab_size: Option<u32>) -> Self {
         Self {
             label_token: curriculum.label_token,
             eos: curriculum.tokenizer.eos.is_some(),
             padded: plan.phases.iter().any(|phase| phase.packing == Packing::BestFit),
-            one_length: lengths.all(|length| Some(length) == first),
+            one_length: all_equal(plan.phases.iter().map(|phase| phase.sequence_length)),
             dtype,
             vocab_size,
-            largest_shard: plan
-                .phases
-                .iter()
-                .map(|phase| {
-                    u128::from(phase.windows.min(phase.shard_windows))
-                        * u128::from(phase.window_tokens)
-                        * dtype.width() as u128
-                })
-                .max()
-                .unwrap_or(0),
         }
+    }
+
+    /// Of a dataset; `padded` when windows of its phases have padding.
+    #[must_use]
+    pub fn of_manifest(manifest: &Manifest, padded: bool) -> Self {
+        Self {
+            label_token: manifest.phases.iter().all(|phase| phase.window_tokens > phase.sequence_length),
+            eos: manifest.tokenizer.eos_id.is_some(),
+            padded,
+            one_length: all_equal(manifest.phases.iter().map(|phase| phase.sequence_length)),
+            dtype: manifest.token_dtype,
+            vocab_size: Some(manifest.tokenizer.vocab_size),
+        }
+    }
+
+    /// All exports, in the order of the documentation.
+    #[must_use]
+    pub fn exports(&self) -> Vec<Export> {
+        vec![
+            self.megatron(),
+            self.megatron_exact(),
+            self.olmo(),
+            self.datatrove(),
+            self.nanogpt(),
+            self.llmc(),
+            self.automodel(),
+        ]
     }
 
     fn export(
@@ -147,17 +162,24 @@ impl Facts {
     }
 
     fn llmc(&self) -> Export {
-        Self::export(
-            "llmc",
-            "llm.c, NeMo Automodel",
-            Order::Kept,
-            &[(self.largest_shard > LLMC_BYTES, "needs files below 2 GiB: a smaller `shard_size`")],
-            &[
-                (self.label_token, "rows are cut every S tokens, so they drift across windows of S + 1"),
-                (self.padded, PADDING),
-            ],
-        )
+        Self::export("llmc", "llm.c", Order::Kept, &[], &self.headed())
     }
+
+    fn automodel(&self) -> Export {
+        Self::export("automodel", "NeMo Automodel", Order::KeptUnshuffled, &[], &self.headed())
+    }
+
+    fn headed(&self) -> [(bool, &'static str); 2] {
+        [
+            (self.label_token, "rows are cut every S tokens, so they drift across windows of S + 1"),
+            (self.padded, PADDING),
+        ]
+    }
+}
+
+fn all_equal(mut lengths: impl Iterator<Item = u32>) -> bool {
+    let first = lengths.next();
+    lengths.all(|length| Some(length) == first)
 }
 
 #[cfg(test)]
@@ -181,16 +203,15 @@ mod tests {
 
     #[test]
     fn windows_and_tokens_decide() {
-        assert_eq!(allowed(|_| (), TokenDtype::U16), "megatron megatron-exact datatrove nanogpt llmc");
-        assert_eq!(allowed(|_| (), TokenDtype::U32), "megatron megatron-exact datatrove llmc");
-        assert_eq!(allowed(|curriculum| curriculum.label_token = false, TokenDtype::U16), "megatron olmo nanogpt llmc");
+        assert_eq!(allowed(|_| (), TokenDtype::U16), "megatron megatron-exact datatrove nanogpt llmc automodel");
+        assert_eq!(allowed(|_| (), TokenDtype::U32), "megatron megatron-exact datatrove llmc automodel");
+        let without_label = |curriculum: &mut Curriculum| curriculum.label_token = false;
+        assert_eq!(allowed(without_label, TokenDtype::U16), "megatron olmo nanogpt llmc automodel");
         let without_eos = |curriculum: &mut Curriculum| {
             curriculum.label_token = false;
             curriculum.tokenizer.eos = None;
         };
-        assert_eq!(allowed(without_eos, TokenDtype::U16), "megatron nanogpt llmc");
-        let large = |curriculum: &mut Curriculum| curriculum.phases[1].shard_bytes = 3 << 30;
-        assert_eq!(allowed(large, TokenDtype::U16), "megatron megatron-exact datatrove nanogpt");
+        assert_eq!(allowed(without_eos, TokenDtype::U16), "megatron nanogpt llmc automodel");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! code (8 for u16, 4 for u32 ids below 2^31); u64 N sequences; u64 D = N + 1; i32\[N\] lengths in tokens; i64\[N\] byte offsets
 //! into the `.bin`; i64\[D\] document indices 0, 1, … N.
 
+use std::io::Write;
 use std::path::Path;
 
 use super::TokenDtype;
@@ -49,6 +50,47 @@ pub fn encode(dtype: TokenDtype, lengths: &[u32]) -> Result<Vec<u8>> {
         bytes.extend_from_slice(&i64::try_from(document).map_err(|_| too_large())?.to_le_bytes());
     }
     Ok(bytes)
+}
+
+/// Who hands out sequences, each by its first token in the `.bin` and its length in tokens.
+pub type Visit<'a, E> = dyn FnMut(u64, u32) -> Result<(), E> + 'a;
+
+/// Writes the `.idx` of sequences that lie wherever they lie in the `.bin`, without holding any of it: `sequences` hands all of
+/// them, `count` in number, to its argument, and is called twice.
+///
+/// # Errors
+/// As [`encode`]; what `out` or `sequences` says; [`Error::OutOfRange`] when there are not `count` sequences.
+pub fn write<E: From<Error>>(
+    out: &mut dyn Write,
+    dtype: TokenDtype,
+    count: u64,
+    sequences: &mut dyn FnMut(&mut Visit<'_, E>) -> Result<(), E>,
+) -> Result<(), E> {
+    let too_large =
+        || Error::OutOfRange("a Megatron index holds sequences below 2^31 tokens and files below 2^63 bytes".to_owned());
+    let width = u64::from(dtype.width_u8());
+    let mut put = |bytes: &[u8]| out.write_all(bytes).map_err(Error::Io);
+    put(&MAGIC)?;
+    put(&VERSION.to_le_bytes())?;
+    put(&[code(dtype)])?;
+    put(&count.to_le_bytes())?;
+    put(&count.checked_add(1).ok_or_else(too_large)?.to_le_bytes())?;
+    let mut seen = 0_u64;
+    sequences(&mut |_, length| {
+        seen += 1;
+        Ok(put(&i32::try_from(length).map_err(|_| too_large())?.to_le_bytes())?)
+    })?;
+    if seen != count {
+        return Err(Error::OutOfRange(format!("{seen} sequences, not {count}")).into());
+    }
+    sequences(&mut |start, _| {
+        let offset = start.checked_mul(width).and_then(|offset| i64::try_from(offset).ok());
+        Ok(put(&offset.ok_or_else(too_large)?.to_le_bytes())?)
+    })?;
+    for document in 0..=count {
+        put(&i64::try_from(document).map_err(|_| too_large())?.to_le_bytes())?;
+    }
+    Ok(())
 }
 
 /// A parsed `.idx`, borrowing its bytes.
@@ -158,6 +200,29 @@ mod tests {
         expected.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0]);
         expected.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn written_sequence_by_sequence() {
+        let lengths = [3_u32, 1, 70_000];
+        let mut bytes = Vec::new();
+        let mut all = |visit: &mut Visit<'_, Error>| {
+            let mut start = 0;
+            for length in lengths {
+                visit(start, length)?;
+                start += u64::from(length);
+            }
+            Ok(())
+        };
+        write(&mut bytes, TokenDtype::U32, 3, &mut all).unwrap();
+        assert_eq!(bytes, encode(TokenDtype::U32, &lengths).unwrap());
+        assert!(write(&mut bytes, TokenDtype::U32, 2, &mut all).is_err());
+        let mut far = |visit: &mut Visit<'_, Error>| visit(1 << 62, 1);
+        assert!(write(&mut bytes, TokenDtype::U32, 1, &mut far).is_err());
+        bytes.clear();
+        write(&mut bytes, TokenDtype::U16, 1, &mut |visit: &mut Visit<'_, Error>| visit(5, 2)).unwrap();
+        let idx = Idx::parse(Path::new("a.idx"), &bytes).unwrap();
+        assert_eq!(idx.sequences().collect::<Vec<_>>(), [(2, 10)]);
     }
 
     #[test]
