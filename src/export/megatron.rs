@@ -50,7 +50,8 @@ pub(super) fn export(job: &Job<'_>, staging: &mut Staging) -> Result<Wrote> {
         files.push(of);
     }
     staging.write(DATA_PATH, |out| Ok(out.write_all(prefixes.as_bytes())?))?;
-    let note = format!("train with `--data-args-path {}`: each shard weighs what it holds", out.join(DATA_PATH).display());
+    let note =
+        format!("train with `--data-args-path {}`: each shard weighs what it holds", out.join(DATA_PATH).display());
     Ok(Wrote { files, notes: vec![note] })
 }
 

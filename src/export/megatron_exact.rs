@@ -22,8 +22,7 @@ pub(super) fn export(job: &Job<'_>, staging: &mut Staging) -> Result<Wrote> {
     staging.write("replay.py", |out| Ok(out.write_all(REPLAY.as_bytes())?))?;
     let mut files = Vec::new();
     let trained: Vec<&Part<'_>> = job.parts.iter().filter(|part| !part.held_out).collect();
-    let runs: Vec<&[&Part<'_>]> =
-        trained.chunk_by(|a, b| a.set.sequence_length() == b.set.sequence_length()).collect();
+    let runs: Vec<&[&Part<'_>]> = trained.chunk_by(|a, b| a.set.sequence_length() == b.set.sequence_length()).collect();
     for (number, run) in runs.iter().enumerate() {
         let prefix = match (runs.len(), run.first()) {
             (2.., Some(first)) => format!("train-{number}-{}", first.set.sequence_length()),

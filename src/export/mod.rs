@@ -216,8 +216,7 @@ fn allowed(facts: &Facts, target: Target) -> Result<Export> {
         return Ok(export);
     }
     let why = export.note.unwrap_or_default();
-    let others: Vec<&str> =
-        facts.exports().iter().filter(|export| export.allowed).map(|export| export.name).collect();
+    let others: Vec<&str> = facts.exports().iter().filter(|export| export.allowed).map(|export| export.name).collect();
     Err(Error::Infeasible {
         rendered: format!(
             "Compiling again with another `label_token` reads what is stored and tokenizes nothing. This dataset can be \

@@ -20,7 +20,10 @@ pub(super) fn export(job: &Job<'_>, staging: &mut Staging) -> Result<Wrote> {
         job.dataset.manifest().tokenizer.vocab_size
     )];
     if val.is_empty() {
-        notes.push("there are no held-out documents, so no `val.bin`, which nanoGPT's train.py wants: add `holdout`".to_owned());
+        notes.push(
+            "there are no held-out documents, so no `val.bin`, which nanoGPT's train.py wants: add `holdout`"
+                .to_owned(),
+        );
     } else {
         staging.join("val.bin", &[], &val)?;
     }

@@ -139,11 +139,7 @@ impl Staging {
     }
 
     /// A file that `f` writes.
-    pub(super) fn write(
-        &mut self,
-        name: &str,
-        f: impl FnOnce(&mut BufWriter<File>) -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn write(&mut self, name: &str, f: impl FnOnce(&mut BufWriter<File>) -> Result<()>) -> Result<()> {
         let path = self.place(name, false)?;
         let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
         f(&mut out)?;

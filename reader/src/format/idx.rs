@@ -66,8 +66,9 @@ pub fn write<E: From<Error>>(
     count: u64,
     sequences: &mut dyn FnMut(&mut Visit<'_, E>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let too_large =
-        || Error::OutOfRange("a Megatron index holds sequences below 2^31 tokens and files below 2^63 bytes".to_owned());
+    let too_large = || {
+        Error::OutOfRange("a Megatron index holds sequences below 2^31 tokens and files below 2^63 bytes".to_owned())
+    };
     let width = u64::from(dtype.width_u8());
     let mut put = |bytes: &[u8]| out.write_all(bytes).map_err(Error::Io);
     put(&MAGIC)?;
