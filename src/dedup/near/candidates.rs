@@ -1,7 +1,7 @@
 //! Candidates: documents whose signatures agree in a band, found by sorting.
 //!
-//! Band records (band hash, document) are divided by the hash's top bits into partitions on disk; each partition is sorted by itself,
-//! and a run of equal hashes is a bucket. Buckets of one are dropped. A bucket is divided by scope, held-out documents standing in
+//! Band records (band hash, document) are divided by the hash's top bits into partitions, on disk unless there are few; each partition
+//! is sorted by itself, and a run of equal hashes is a bucket. Buckets of one are dropped. A bucket is divided by scope, held-out documents standing in
 //! each part; parts with the same documents (near-identical ones share every band) become one.
 
 use std::io::{BufWriter, Write};
@@ -37,22 +37,34 @@ const MEMBER: u64 = 160;
 /// Memberships a thread gathers before it takes the lock.
 const BATCH: usize = 4096;
 
-/// Writes the band records; gives back the partitions' files.
-pub(super) fn write(documents: &dyn NearDocuments, bands: Bands, folder: &Path, memory: u64) -> Result<Vec<PathBuf>> {
+/// Part of the band records.
+pub(super) enum Partition {
+    /// Few: hash and number of each.
+    Memory(Vec<(u64, u64)>),
+    /// A file of records, both numbers big-endian.
+    File(PathBuf, BufWriter<fs_err::File>),
+}
+
+/// Divides the band records.
+pub(super) fn write(documents: &dyn NearDocuments, bands: Bands, folder: &Path, memory: u64) -> Result<Vec<Partition>> {
     let count = documents.count();
     let records = count.saturating_mul(u64::from(bands.bands()));
     let bytes = records.saturating_mul(u64::try_from(RECORD).unwrap_or(u64::MAX));
     // A partition should fit into a thread's share of memory several times over.
-    let wanted = bytes.div_ceil((memory / 32).max(1 << 16)).max(if bytes < WORTHWHILE { 1 } else { FEWEST_PARTITIONS });
+    let least = if bytes < WORTHWHILE { 1 } else { FEWEST_PARTITIONS };
+    let wanted = bytes.div_ceil((memory / 32).max(1 << 16)).max(least);
     let partitions = wanted.clamp(1, (memory / 4 / WRITE).clamp(1, MOST_PARTITIONS)).next_power_of_two();
     let shift = u64::BITS - partitions.ilog2();
-    let mut paths = Vec::new();
     let mut files = Vec::new();
     for partition in 0..partitions {
-        let path = folder.join(format!("bands.{partition}"));
-        let file = fs_err::File::create(&path)?;
-        files.push(BufWriter::with_capacity(usize::try_from(WRITE).unwrap_or(1 << 15), file));
-        paths.push(path);
+        // Lists that grow hold up to three times what is in them.
+        files.push(if bytes.saturating_mul(3) <= memory / 8 {
+            Partition::Memory(Vec::new())
+        } else {
+            let path = folder.join(format!("bands.{partition}"));
+            let file = fs_err::File::create(&path)?;
+            Partition::File(path, BufWriter::with_capacity(usize::try_from(WRITE).unwrap_or(1 << 15), file))
+        });
     }
     documents.signatures(&mut |number, signature| {
         if number >= count {
@@ -63,34 +75,49 @@ pub(super) fn write(documents: &dyn NearDocuments, bands: Bands, folder: &Path, 
         }
         for hash in bands.hashes(signature) {
             let partition = usize::try_from(hash.checked_shr(shift).unwrap_or(0)).unwrap_or(0);
-            if let Some(file) = files.get_mut(partition) {
-                file.write_all(&hash.to_be_bytes())?;
-                file.write_all(&number.to_be_bytes())?;
+            match files.get_mut(partition) {
+                Some(Partition::Memory(records)) => records.push((hash, number)),
+                Some(Partition::File(_, file)) => {
+                    file.write_all(&hash.to_be_bytes())?;
+                    file.write_all(&number.to_be_bytes())?;
+                }
+                None => {}
             }
         }
         Ok(())
     })?;
-    for file in &mut files {
-        file.flush()?;
+    for partition in &mut files {
+        if let Partition::File(_, file) = partition {
+            file.flush()?;
+        }
     }
-    Ok(paths)
+    Ok(files)
 }
 
 /// The memberships of all buckets, sorted by ≺; the partitions are removed on the way.
 pub(super) fn members(
     documents: &dyn NearDocuments,
-    partitions: Vec<PathBuf>,
+    partitions: Vec<Partition>,
     folder: &Path,
     memory: u64,
     threads: usize,
 ) -> Result<Sorted<{ member::RECORD }>> {
     let share = memory / 4 / u64::try_from(threads.max(1)).unwrap_or(u64::MAX);
     let sorter = Mutex::new(Sorter::new(folder, "members", memory / 8));
-    partitions.into_par_iter().try_for_each(|path| {
-        let mut buckets = Buckets { documents, largest: share / MEMBER, batch: Vec::new(), out: &sorter, mixed: None };
-        buckets.partition(&path, folder, share)?;
-        fs_err::remove_file(&path)?;
-        Ok::<(), Error>(())
+    partitions.into_par_iter().try_for_each(|partition| {
+        let (largest, batch, bucket) = (share / MEMBER, Vec::new(), Vec::new());
+        let mut buckets = Buckets { documents, largest, batch, out: &sorter, bucket, current: 0, mixed: None };
+        match partition {
+            Partition::Memory(mut records) => {
+                records.sort_unstable();
+                records.into_iter().try_for_each(|(hash, number)| buckets.take(hash, number))?;
+            }
+            Partition::File(path, _) => {
+                buckets.file(&path, folder, share)?;
+                fs_err::remove_file(&path)?;
+            }
+        }
+        buckets.end()
     })?;
     sorter.into_inner().unwrap_or_else(PoisonError::into_inner).finish_parallel()
 }
@@ -102,47 +129,57 @@ struct Buckets<'a> {
     largest: u64,
     batch: Vec<[u8; member::RECORD]>,
     out: &'a Mutex<Sorter<{ member::RECORD }>>,
+    /// The documents of the bucket being read, and its hash.
+    bucket: Vec<u64>,
+    current: u64,
     /// Name of the bucket being read when it has outgrown memory.
     mixed: Option<u64>,
 }
 
 impl Buckets<'_> {
-    fn partition(&mut self, path: &Path, folder: &Path, memory: u64) -> Result<()> {
+    /// All records of a file.
+    fn file(&mut self, path: &Path, folder: &Path, memory: u64) -> Result<()> {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let mut sorter = Sorter::<RECORD>::new(folder, &format!("{name}.run"), memory);
         for record in Records::<RECORD>::open(path)? {
             sorter.push(record?)?;
         }
-        let mut bucket: Vec<u64> = Vec::new();
-        let mut current = 0_u64;
         for record in sorter.finish()? {
             let record = record?;
             let hash = u64::from_be_bytes(member::bytes(&record, 0));
-            let number = u64::from_be_bytes(member::bytes(&record, 8));
-            if hash != current {
-                self.close(&mut bucket)?;
-                current = hash;
-            }
-            if let Some(name) = self.mixed {
+            self.take(hash, u64::from_be_bytes(member::bytes(&record, 8)))?;
+        }
+        Ok(())
+    }
+
+    /// The next record in order.
+    fn take(&mut self, hash: u64, number: u64) -> Result<()> {
+        if hash != self.current {
+            self.close()?;
+            self.current = hash;
+        }
+        if let Some(name) = self.mixed {
+            return self.push_mixed(number, name);
+        }
+        // Two bands of one document may agree in their hash.
+        if self.bucket.last() == Some(&number) {
+            return Ok(());
+        }
+        self.bucket.push(number);
+        if u64::try_from(self.bucket.len()).unwrap_or(u64::MAX) > self.largest.max(2) {
+            let mut named = b"mixed".to_vec();
+            named.extend_from_slice(&hash.to_be_bytes());
+            let name = xxh3_64(&named);
+            self.mixed = Some(name);
+            for number in std::mem::take(&mut self.bucket) {
                 self.push_mixed(number, name)?;
-                continue;
-            }
-            // Two bands of one document may agree in their hash.
-            if bucket.last() == Some(&number) {
-                continue;
-            }
-            bucket.push(number);
-            if u64::try_from(bucket.len()).unwrap_or(u64::MAX) > self.largest.max(2) {
-                let mut named = b"mixed".to_vec();
-                named.extend_from_slice(&hash.to_be_bytes());
-                let name = xxh3_64(&named);
-                self.mixed = Some(name);
-                for number in bucket.drain(..) {
-                    self.push_mixed(number, name)?;
-                }
             }
         }
-        self.close(&mut bucket)?;
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        self.close()?;
         self.flush()
     }
 
@@ -152,13 +189,13 @@ impl Buckets<'_> {
         self.push(member::record(number, &document, bucket, UNKNOWN))
     }
 
-    fn close(&mut self, bucket: &mut Vec<u64>) -> Result<()> {
-        if self.mixed.take().is_some() || bucket.len() < 2 {
-            bucket.clear();
+    fn close(&mut self) -> Result<()> {
+        if self.mixed.take().is_some() || self.bucket.len() < 2 {
+            self.bucket.clear();
             return Ok(());
         }
-        let mut ranked = Vec::with_capacity(bucket.len());
-        for number in bucket.drain(..) {
+        let mut ranked = Vec::with_capacity(self.bucket.len());
+        for number in self.bucket.drain(..) {
             let document = self.documents.document(number)?;
             ranked.push((member::rank(number, &document), number, document));
         }

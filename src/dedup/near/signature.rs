@@ -59,84 +59,67 @@ impl Signer {
             return EMPTY;
         }
         let values = u64::try_from(VALUES).unwrap_or(u64::MAX);
-        bins.end_first_round();
         let mut round = 0;
-        while bins.empty > 0 && round < 2 * values {
+        while round < 2 * values && bins.any_empty() {
             round += 1;
-            bins.round = u16::try_from(round).unwrap_or(EMPTY_BIN);
             let factor = mix(round) | 1;
             // From the round after as many as there are bins, each fills its own bin for certain.
             let forced = round.checked_sub(values + 1);
             if count <= KEPT {
-                shingles.iter().for_each(|&hash| bins.add_round(hash, factor, forced));
+                shingles.iter().for_each(|&hash| bins.add_round(hash, round, factor, forced));
             } else {
-                words.shingles(text, |hash| bins.add_round(hash, factor, forced));
+                words.shingles(text, |hash| bins.add_round(hash, round, factor, forced));
             }
         }
         bins.signature()
     }
 }
 
-/// `round_of` a bin that is empty.
-const EMPTY_BIN: u16 = u16::MAX;
-
-/// The minimum of each bin in the round that filled it. A hash's top bits choose the bin, the others are its value.
+/// The minimum of each bin in the round that filled it. A hash's top bits choose the bin, others are its value.
 struct Bins {
-    /// Smallest value, shifted left by the bits of the bin; `u64::MAX` while empty (no value ends in ones).
+    /// The round in the top 16 bits, then 48 bits of the value: a later round is larger than any value of an earlier one, so that a
+    /// bin keeps the smallest of the first round that had one. `u64::MAX` while empty.
     smallest: [u64; VALUES],
-    /// The round that filled the bin: it alone makes the value smaller.
-    round_of: [u16; VALUES],
-    /// The round that is on.
-    round: u16,
-    /// Bins that no round before this one has filled, less those that it has.
-    empty: u32,
 }
+
+/// Bits of a value.
+const VALUE_BITS: u32 = 48;
 
 impl Bins {
     fn new() -> Self {
-        Self { smallest: [u64::MAX; VALUES], round_of: [EMPTY_BIN; VALUES], round: 0, empty: 0 }
+        Self { smallest: [u64::MAX; VALUES] }
     }
 
     /// The first round: shingle hashes are used as they are.
     #[inline]
     fn add(&mut self, hash: u64) {
-        let bin = usize::try_from(hash >> (u64::BITS - BIN_BITS)).unwrap_or(0);
-        if let Some(smallest) = self.smallest.get_mut(bin) {
-            *smallest = (*smallest).min(hash << BIN_BITS);
-        }
-    }
-
-    /// Ends the first round, which does not count bins: texts of a few hundred words need no other.
-    fn end_first_round(&mut self) {
-        for (round, smallest) in self.round_of.iter_mut().zip(&self.smallest) {
-            if *smallest == u64::MAX {
-                self.empty += 1;
-            } else {
-                *round = 0;
-            }
-        }
+        self.put(hash >> (u64::BITS - BIN_BITS), 0, hash);
     }
 
     /// A later round: the hash times an odd number of the round's own; `forced`: all go into this bin.
     #[inline]
-    fn add_round(&mut self, hash: u64, factor: u64, forced: Option<u64>) {
+    fn add_round(&mut self, hash: u64, round: u64, factor: u64, forced: Option<u64>) {
         let hash = (hash ^ hash >> 32).wrapping_mul(factor);
-        let bin = usize::try_from(forced.unwrap_or(hash >> (u64::BITS - BIN_BITS))).unwrap_or(0);
-        let (Some(round), Some(smallest)) = (self.round_of.get_mut(bin), self.smallest.get_mut(bin)) else { return };
-        if *round == EMPTY_BIN {
-            *round = self.round;
-            self.empty -= 1;
-        } else if *round != self.round {
-            return;
+        self.put(forced.unwrap_or(hash >> (u64::BITS - BIN_BITS)), round << VALUE_BITS, hash);
+    }
+
+    /// No branch: whether a bin was filled before is a matter of chance.
+    #[inline]
+    fn put(&mut self, bin: u64, round: u64, hash: u64) {
+        if let Some(smallest) = usize::try_from(bin).ok().and_then(|bin| self.smallest.get_mut(bin)) {
+            *smallest = (*smallest).min(round | hash << BIN_BITS >> (u64::BITS - VALUE_BITS));
         }
-        *smallest = (*smallest).min(hash << BIN_BITS);
+    }
+
+    fn any_empty(&self) -> bool {
+        self.smallest.iter().fold(0, |most, &smallest| smallest.max(most)) == u64::MAX
     }
 
     fn signature(&self) -> Signature {
         let mut signature = EMPTY;
         for (value, smallest) in signature.iter_mut().zip(&self.smallest) {
             // The low bits: a minimum's high bits are nearly always zero.
-            *value = u16::try_from((smallest >> BIN_BITS) & 0xFFFF).unwrap_or(0);
+            *value = u16::try_from(smallest & 0xFFFF).unwrap_or(0);
         }
         signature
     }
