@@ -59,6 +59,9 @@
 //!
 //! [`format`] defines each file once, for the compiler that writes it and for this reader; `docs/format.md` has it byte by byte.
 
+#[cfg(test)]
+extern crate self as syllabus_reader;
+
 mod batches;
 mod dataset;
 mod error;

@@ -1,14 +1,14 @@
-//! A small dataset, written with the format's own writers, and what it holds.
+//! A small dataset, written with the format's own writers, and what it holds. Other crates' tests include this file by its path.
 
 use std::path::Path;
 
-use crate::format::digest::to_hex;
-use crate::format::manifest::{
+use syllabus_reader::format::digest::to_hex;
+use syllabus_reader::format::manifest::{
     FORMAT_VERSION, LedgerTotals, Manifest, PhaseSource, PhaseSummary, Shard, SourceSummary, TokenizerContract,
     ValidationSummary,
 };
-use crate::format::windows::WindowsWriter;
-use crate::format::{DocumentKey, Fragment, TokenDtype, beside, idx, tokens};
+use syllabus_reader::format::windows::WindowsWriter;
+use syllabus_reader::format::{DocumentKey, Fragment, TokenDtype, beside, idx, tokens};
 
 pub const EOS: u32 = 2;
 pub const SOURCES: [&str; 3] = ["web", "code", "books"];
