@@ -83,12 +83,13 @@ impl OpenOptions {
         let id = |id: i64, name: &str| match id {
             -2 => Ok(None),
             -1 => Ok(Some(None)),
-            id => u32::try_from(id).map(|id| Some(Some(id))).map_err(|_| {
-                Failure::argument(format!("`{name}` is {id}: an id, -1 for none, or -2 for any"))
-            }),
+            id => u32::try_from(id)
+                .map(|id| Some(Some(id)))
+                .map_err(|_| Failure::argument(format!("`{name}` is {id}: an id, -1 for none, or -2 for any"))),
         };
         // SAFETY: the caller's word.
-        let text = |pointer, name| unsafe { argument::optional_text(pointer, name) }.map(|text| text.map(str::to_owned));
+        let text =
+            |pointer, name| unsafe { argument::optional_text(pointer, name) }.map(|text| text.map(str::to_owned));
         Ok(reader::OpenOptions {
             tokenizer_digest: text(self.tokenizer_digest, "tokenizer_digest")?,
             dataset_digest: text(self.dataset_digest, "dataset_digest")?,

@@ -130,8 +130,10 @@ pub unsafe extern "C" fn syllabus_loader_state(loader: *const Loader, json: *mut
         // SAFETY: pointers are as the header asks.
         let (out, loader) = unsafe { (Out::handle(json, "json")?, argument::get(loader, "loader")?) };
         let state = Use::new(loader)?.get().state()?;
-        let text = serde_json::to_string(&state)
-            .map_err(|error| Failure { status: Status::Internal, message: format!("cannot write the state: {error}") })?;
+        let text = serde_json::to_string(&state).map_err(|error| Failure {
+            status: Status::Internal,
+            message: format!("cannot write the state: {error}"),
+        })?;
         out.put(c_text(&text).into_raw());
         Ok(Status::Ok)
     })

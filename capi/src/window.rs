@@ -99,11 +99,7 @@ impl Window {
 /// a shard that was cut is an error that names it. On success `*out` is a handle to be freed with `syllabus_window_free()`; else
 /// it is NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn syllabus_dataset_window(
-    dataset: *const Dataset,
-    index: u64,
-    out: *mut *mut Window,
-) -> Status {
+pub unsafe extern "C" fn syllabus_dataset_window(dataset: *const Dataset, index: u64, out: *mut *mut Window) -> Status {
     guard(|| {
         // SAFETY: pointers are as the header asks.
         let (out, shared) = unsafe { (Out::handle(out, "out")?, &argument::get(dataset, "dataset")?.0) };
