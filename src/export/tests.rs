@@ -76,8 +76,8 @@ fn the_exact_arrays_say_each_window() {
         let row = |i: usize| (samples[2 * i], samples[2 * i + 1]);
         let ((first, start), (last, end)) = (row(at), row(at + 1));
         let mut found = Vec::new();
-        for position in first..=last {
-            let (length, offset) = index.sequence(documents[position]).unwrap();
+        for (position, document) in documents.iter().enumerate().take(last + 1).skip(first) {
+            let (length, offset) = index.sequence(*document).unwrap();
             let (length, offset) = (usize::try_from(length).unwrap(), usize::try_from(offset).unwrap() / 2);
             let from = if position == first { start } else { 0 };
             let to = if position == last { end + 1 } else { length };
@@ -139,7 +139,7 @@ fn llmc_files_are_cut_at_windows() {
     for file in wrote.files.iter().flatten().filter(|file| file.starts_with("train_")) {
         let path = partial.join(file);
         let bytes = fs_err::read(&path).unwrap();
-        assert!(bytes.len() <= 1024 + 36 && (bytes.len() - 1024) % 18 == 0, "{} bytes", bytes.len());
+        assert!(bytes.len() <= 1024 + 36 && (bytes.len() - 1024).is_multiple_of(18), "{} bytes", bytes.len());
         let head: Vec<u32> = bytes[..16].as_chunks::<4>().0.iter().map(|n| u32::from_le_bytes(*n)).collect();
         assert_eq!(head, [20_240_520, 1, u32::try_from((bytes.len() - 1024) / 2).unwrap(), 0]);
         assert!(bytes[16..1024].iter().all(|byte| *byte == 0));
