@@ -76,8 +76,8 @@ fn the_exact_arrays_say_each_window() {
         let row = |i: usize| (samples[2 * i], samples[2 * i + 1]);
         let ((first, start), (last, end)) = (row(at), row(at + 1));
         let mut found = Vec::new();
-        for (position, &document) in documents.iter().enumerate().take(last + 1).skip(first) {
-            let (length, offset) = index.sequence(document).unwrap();
+        for (position, document) in documents.iter().enumerate().take(last + 1).skip(first) {
+            let (length, offset) = index.sequence(*document).unwrap();
             let (length, offset) = (usize::try_from(length).unwrap(), usize::try_from(offset).unwrap() / 2);
             let from = if position == first { start } else { 0 };
             let to = if position == last { end + 1 } else { length };

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks")]
 
 mod bench;
+mod compat;
 mod fixtures;
 mod ids;
 mod near;
@@ -45,6 +46,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Have the trainers' own packages read the exports back (installs torch, some 6 GB, once)
+    Compat,
     /// Measure a whole compile against tokenizing alone, in the release profile
     Bench(bench::Arguments),
     /// Compare the ids of every document of the real corpus with Hugging Face's
@@ -64,6 +67,7 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Test { filter } => testing::run(&root, &filter),
         Command::Fixtures { check } => fixtures::run(&root, check),
+        Command::Compat => compat::run(&root),
         Command::Schemas { check } => schemas::run(&root, check),
         // The release profile keeps overflow checks and has no debug assertions; the dev profile has both.
         Command::Bench(_) if cfg!(debug_assertions) => bench::start(&root),

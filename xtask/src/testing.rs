@@ -18,7 +18,8 @@ pub fn target(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |path| root.join(path))
 }
 
-fn succeed(command: &mut Command) -> Result<()> {
+/// Runs a command, whose failure is an error.
+pub fn succeed(command: &mut Command) -> Result<()> {
     let line = format!("{command:?}").replace('"', "");
     eprintln!("xtask: {line}");
     let status = command.status().with_context(|| format!("cannot start {line}"))?;
@@ -28,7 +29,8 @@ fn succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn starts(command: &mut Command) -> bool {
+/// Whether a command can be started and ends well.
+pub fn starts(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
