@@ -6,6 +6,7 @@
 
 mod corpus;
 mod near;
+mod rivals;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -37,7 +38,7 @@ pub struct Arguments {
     /// there is one, else the target folder]
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Megabytes of the documents that datatrove's MinHash pipeline is given, which is slow; 0 leaves it out
+    /// Megabytes of the documents that datatrove and Dolma are given, which are slow; 0 leaves them out
     #[arg(long, default_value_t = 10.0)]
     datatrove: f64,
     /// File for the raw rows [default: bench.csv under the target folder]
@@ -88,7 +89,7 @@ fn tokenizers(root: &Path, data: &Path, arguments: &Arguments) -> Result<Vec<(Pa
     let names = if !arguments.tokenizers.is_empty() {
         arguments.tokenizers.clone()
     } else if data.join("tokenizers").exists() {
-        vec!["phi-3".to_owned(), "qwen3".to_owned()]
+        vec!["phi-3".to_owned(), "gpt2".to_owned(), "qwen3".to_owned()]
     } else {
         vec!["llama-like".to_owned(), "byte-level".to_owned()]
     };
@@ -149,24 +150,32 @@ fn tokenize(tokenizer: &dyn syllabus::tokenize::Tokenizer, documents: &[&str], t
     Ok((start.elapsed().as_secs_f64(), tokens))
 }
 
-fn compile(root: &Path, out: &Path, curriculum: &Path, threads: usize) -> Result<f64> {
-    if out.exists() {
-        fs_err::remove_dir_all(out)?;
-    }
+/// Seconds of a compile into `out/data`, whose store is in `out/work`.
+fn timed(root: &Path, out: &Path, curriculum: &Path, threads: usize) -> Result<f64> {
     let start = Instant::now();
     let status = Command::new(target(root).join("release/syllabus"))
         .arg("compile")
         .arg(curriculum)
         .arg("--out")
-        .arg(out)
+        .arg(out.join("data"))
+        .arg("--work")
+        .arg(out.join("work"))
         .args(["--threads", &threads.to_string(), "--progress", "none"])
         .stdout(std::process::Stdio::null())
         .status()?;
-    let seconds = start.elapsed().as_secs_f64();
     if !status.success() {
         bail!("syllabus compile {}: {status}", curriculum.display());
     }
-    fs_err::remove_dir_all(out)?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Seconds of a compile from nothing.
+fn compile(root: &Path, out: &Path, curriculum: &Path, threads: usize) -> Result<f64> {
+    if out.exists() {
+        fs_err::remove_dir_all(out)?;
+    }
+    let seconds = timed(root, out, curriculum, threads)?;
+    fs_err::remove_dir_all(out.join("data"))?;
     Ok(seconds)
 }
 
@@ -189,7 +198,7 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let megabytes = bytes as f64 / 1e6;
     println!("{}: {} documents, {megabytes:.1} MB, {} threads", data.display(), documents.len(), arguments.threads);
-    let (mut rows, mut ours) = (Vec::new(), None);
+    let (mut rows, mut ours, mut gpt2) = (Vec::new(), None, None);
     for (path, eos) in tokenizers(root, &data, arguments)? {
         let name = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
         let spec = TokenizerSpec {
@@ -205,7 +214,7 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         let load = start.elapsed().as_secs_f64();
         rows.push(Row { tokenizer: name.clone(), what: "load", run: 0, seconds: load });
         let mut alone = Vec::new();
-        let mut whole = Vec::new();
+        let (mut whole, mut remix) = (Vec::new(), Vec::new());
         let yaml = scratch.join("bench.yaml");
         for run in 0..arguments.runs {
             let (seconds, tokens) = tokenize(loaded.tokenizer.as_ref(), &documents, arguments.threads)?;
@@ -218,6 +227,12 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
             let seconds = compile(root, &out, &yaml, arguments.threads)?;
             whole.push(seconds);
             rows.push(Row { tokenizer: name.clone(), what: "compile", run, seconds });
+            // The store is there: another order of the same documents.
+            let other = scratch.join("bench-remix.yaml");
+            fs_err::write(&other, format!("seed: 1\n{}", fs_err::read_to_string(&yaml)?))?;
+            let seconds = timed(root, &out, &other, arguments.threads)?;
+            remix.push(seconds);
+            rows.push(Row { tokenizer: name.clone(), what: "re-mix", run, seconds });
             for (what, text) in near::variants(&fs_err::read_to_string(&yaml)?, &data)? {
                 let yaml = scratch.join("bench-near.yaml");
                 fs_err::write(&yaml, text)?;
@@ -235,12 +250,22 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
             alone / whole,
             (load + alone) / whole
         );
+        let remix = median(remix);
+        println!("{name}: re-mix {remix:.2} s, {:.2} of a compile", remix / whole);
+        if name == "gpt2" {
+            gpt2 = Some((path.clone(), eos.clone(), megabytes / whole));
+        }
         let speed = near::say(&rows, &name, megabytes);
         ours = ours.or(speed);
+    }
+    if let Some((path, eos, whole)) = gpt2.filter(|_| arguments.datatrove > 0.0) {
+        let share = arguments.datatrove / megabytes;
+        rivals::tokenize(root, &scratch, &documents, share, arguments.threads, (&path, &eos, whole))?;
     }
     if arguments.datatrove > 0.0 {
         near::datatrove(root, &scratch, &documents, megabytes, arguments.datatrove, arguments.threads, ours)?;
     }
+    fs_err::remove_dir_all(&out)?;
     let mut table = "tokenizer,what,run,threads,documents,bytes,seconds,mb_per_s\n".to_owned();
     for Row { tokenizer, what, run, seconds } in rows {
         table.push_str(&format!(

@@ -1,20 +1,16 @@
 //! What near duplicates and decontamination add to a compile, beside datatrove's MinHash pipeline on the same documents.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Row, median};
-use crate::testing::target;
+use super::{Row, median, rivals};
 
 /// Added to a compile with exact dedup alone.
 pub const NEAR: &str = "compile, near";
 /// Added too.
 pub const BOTH: &str = "compile, near + decontaminate";
-
-/// What `near_datatrove.py` needs: datatrove itself, and what it asks for only once it runs.
-const PACKAGES: [&str; 6] = ["datatrove==0.10.1", "orjson", "regex", "tokenizers", "spacy", "xxhash<4"];
 
 /// The curriculum with near duplicates sought, and, where the data has benchmarks in `eval/`, with their leaks too.
 pub fn variants(curriculum: &str, data: &Path) -> Result<Vec<(&'static str, String)>> {
@@ -50,23 +46,6 @@ pub fn say(rows: &[Row], tokenizer: &str, megabytes: f64) -> Option<f64> {
     Some(megabytes / (seconds(rows, tokenizer, NEAR)? - exact).max(1e-9))
 }
 
-/// An interpreter with datatrove.
-fn python(root: &Path) -> Result<PathBuf> {
-    let folder = target(root).join("xtask/datatrove");
-    let interpreter = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-    let stamp = folder.join("installed.txt");
-    if fs_err::read_to_string(&stamp).is_ok_and(|installed| installed == PACKAGES.join(" ")) {
-        return Ok(interpreter);
-    }
-    let made = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder).status()?;
-    let pip = || Command::new(&interpreter).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES).status();
-    if !made.success() || !pip()?.success() {
-        bail!("datatrove cannot be installed");
-    }
-    fs_err::write(stamp, PACKAGES.join(" "))?;
-    Ok(interpreter)
-}
-
 /// Runs datatrove on about so many megabytes of the documents, evenly taken; prints its speed and how many times as fast near
 /// duplicates are here.
 pub fn datatrove(
@@ -78,16 +57,8 @@ pub fn datatrove(
     threads: usize,
     ours: Option<f64>,
 ) -> Result<()> {
-    let python = python(root)?;
-    let (mut lines, mut bytes, mut due) = (String::new(), 0_usize, 0.0);
-    for document in documents {
-        due += slice / megabytes;
-        if due >= 1.0 || slice >= megabytes {
-            due -= 1.0;
-            bytes += document.len();
-            lines.push_str(&format!("{}\n", serde_json::json!({ "text": document })));
-        }
-    }
+    let python = rivals::python(root, "datatrove")?;
+    let (lines, bytes) = rivals::slice(documents, slice / megabytes);
     let file = scratch.join("datatrove.jsonl");
     fs_err::write(&file, lines)?;
     let output = Command::new(python)
