@@ -1,11 +1,119 @@
-//! The few file operations by which things become true on disk: whole, synced, renamed, and the folder synced too.
+//! The file operations that the compiler makes for data: all that it creates, writes, syncs, renames and removes goes through
+//! here.
+//!
+//! So there is one place where a new file becomes true (whole, synced, renamed, and the folder synced too), one where
+//! `--scratch` is kept ([`limit`]), and one where tests stop the process, fail an operation or lose what was not synced
+//! (`fault`, in builds with debug assertions only).
 
-use std::io::Write;
+mod fault;
+mod quota;
+#[cfg(debug_assertions)]
+mod unsynced;
+
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use fs_err::File;
+use fs_err::os::unix::fs::FileExt;
 
 use crate::error::{Error, Result};
+use fault::Operation;
+pub use quota::{Limit, limit};
+use quota::Quota;
+
+/// A file that is written. Errors name its path.
+#[derive(Debug)]
+pub struct File {
+    file: fs_err::File,
+    /// The ceiling that its bytes count against.
+    quota: Option<Arc<Quota>>,
+}
+
+impl File {
+    /// Begins an empty file for writing; one that is there is emptied.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        Self::empty(path, fs_err::OpenOptions::new().write(true))
+    }
+
+    /// Begins an empty file for writing and reading; one that is there is emptied.
+    pub fn create_readable(path: &Path) -> io::Result<Self> {
+        Self::empty(path, fs_err::OpenOptions::new().read(true).write(true))
+    }
+
+    fn empty(path: &Path, options: &mut fs_err::OpenOptions) -> io::Result<Self> {
+        let quota = quota::of(path);
+        if let Some(quota) = &quota {
+            quota.shrink(quota::size(path));
+        }
+        let file = fault::run(Operation::Create, path, || options.create(true).truncate(true).open(path))?;
+        Ok(Self { file, quota })
+    }
+
+    /// Opens a file that is there, to write after its end.
+    pub fn append(path: &Path) -> io::Result<Self> {
+        let file = fs_err::OpenOptions::new().append(true).open(path)?;
+        Ok(Self { file, quota: quota::of(path) })
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Makes it so many bytes long, zeros after its end.
+    pub fn grow(&self, bytes: u64) -> io::Result<()> {
+        let more = bytes.saturating_sub(self.file.metadata()?.len());
+        self.take(more)?;
+        fault::run(Operation::Resize, self.path(), || self.file.set_len(bytes))
+    }
+
+    /// Cuts it to so many bytes: what follows was not meant to be there.
+    pub fn cut(&self, bytes: u64) -> io::Result<()> {
+        let less = self.file.metadata()?.len().saturating_sub(bytes);
+        fault::run(Operation::Resize, self.path(), || self.file.set_len(bytes))?;
+        if let Some(quota) = &self.quota {
+            quota.shrink(less);
+        }
+        Ok(())
+    }
+
+    /// Writes over bytes that are there.
+    pub fn write_over(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        let half = || self.file.write_all_at(&bytes[..bytes.len() / 2], at);
+        fault::write(self.path(), half, || self.file.write_all_at(bytes, at))
+    }
+
+    /// Fills `bytes` from the place `at`.
+    pub fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        self.file.read_exact_at(bytes, at)
+    }
+
+    /// Returns once its bytes and its length last.
+    pub fn sync(&self) -> io::Result<()> {
+        fault::run(Operation::Sync, self.path(), || self.file.sync_all())
+    }
+
+    fn take(&self, bytes: u64) -> io::Result<()> {
+        self.quota.as_ref().map_or(Ok(()), |quota| quota.grow(bytes, self.path()))
+    }
+}
+
+impl Write for File {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.take(bytes.len() as u64)?;
+        let half = || (&self.file).write_all(&bytes[..bytes.len() / 2]);
+        let written = fault::write(self.file.path(), half, || (&self.file).write(bytes));
+        if let Some(quota) = &self.quota {
+            quota.shrink((bytes.len() - written.as_ref().map_or(0, |written| *written)) as u64);
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// A file that is not there until [`NewFile::commit`]: written under another name, then renamed.
 #[derive(Debug)]
@@ -30,19 +138,19 @@ impl NewFile {
 
     /// Syncs the bytes, renames the file to its name and syncs the folder: after this it is there, whole, whatever happens.
     pub fn commit(self) -> Result<()> {
-        self.file.sync_all()?;
+        self.file.sync()?;
         drop(self.file);
-        fs_err::rename(&self.partial, &self.path)?;
+        rename(&self.partial, &self.path)?;
         sync_folder(&self.path)
     }
 }
 
 impl Write for NewFile {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
 }
@@ -54,13 +162,48 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     file.commit()
 }
 
-/// Syncs the folder that holds `path`, so that a rename in it lasts.
+/// Gives a file another name in its folder; a file of that name is replaced.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    if let Some(quota) = quota::of(to) {
+        quota.shrink(quota::size(to));
+    }
+    fault::run(Operation::Rename { from }, to, || fs_err::rename(from, to))
+}
+
+/// Removes a file.
+pub fn remove(path: &Path) -> io::Result<()> {
+    let bytes = quota::of(path).map(|quota| (quota::size(path), quota));
+    fault::run(Operation::Remove, path, || fs_err::remove_file(path))?;
+    if let Some((bytes, quota)) = bytes {
+        quota.shrink(bytes);
+    }
+    Ok(())
+}
+
+/// Removes a folder and all that is in it.
+pub fn remove_folder(path: &Path) -> io::Result<()> {
+    let bytes = quota::of(path).map(|quota| (quota::size(path), quota));
+    fault::run(Operation::Remove, path, || fs_err::remove_dir_all(path))?;
+    if let Some((bytes, quota)) = bytes {
+        quota.shrink(bytes);
+    }
+    Ok(())
+}
+
+/// Makes a folder, and those above it, unless it is there.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fault::run(Operation::Folder, path, || fs_err::create_dir_all(path))
+}
+
+/// Syncs the folder that holds `path`, so that a name made, changed or removed in it lasts.
 pub fn sync_folder(path: &Path) -> Result<()> {
     let folder = path.parent().ok_or_else(|| Error::Failed(format!("{}: has no folder", path.display())))?;
     // A bare name lies in the folder that the process is in.
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    File::open(folder)?.sync_all()?;
-    Ok(())
+    Ok(fault::run(Operation::SyncFolder, folder, || fs_err::File::open(folder)?.sync_all())?)
 }
 
 /// The name under which a file is written until it is whole.

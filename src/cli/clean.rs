@@ -18,7 +18,7 @@ pub fn run(args: &Clean) -> Result<()> {
     }
     let lock = store::lock(&work)?;
     let bytes = store::size_on_disk(&work)?;
-    fs_err::remove_dir_all(&work)?;
+    crate::files::remove_folder(&work)?;
     drop(lock);
     super::say(&format!("removed {} ({})", work.display(), number::bytes(bytes.into())));
     Ok(())

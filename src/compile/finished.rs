@@ -59,7 +59,7 @@ pub fn end(work: &Path, request: &str) -> Result<()> {
 }
 
 fn remove_if_there(path: &Path) -> Result<()> {
-    match fs_err::remove_file(path) {
+    match files::remove(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }

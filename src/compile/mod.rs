@@ -83,7 +83,7 @@ pub fn compile(loaded: &Loaded, options: &Options, watch: &Watch, progress: &dyn
 fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'_>) -> Result<Outcome> {
     let curriculum = &resolved.curriculum;
     let chosen = chosen_phases(curriculum, &options.phases)?;
-    fs_err::create_dir_all(&options.out)?;
+    crate::files::make_folder(&options.out)?;
     let started = Started::new(resolved, options, false, progress)?;
     let request = identity::request(&started.identity, resolved, options, &chosen);
     if let Some(manifest) = finished::check(&options.out, &started.work, &request, progress)? {
@@ -188,7 +188,7 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'
     progress.end();
     #[cfg(feature = "report")]
     report::write(&manifest, options, watch, progress, memory.free_bytes)?;
-    manifest.write(&options.out)?;
+    crate::files::write_whole(&Manifest::path(&options.out), &manifest.to_json()?)?;
     finished::end(work, &request)?;
     Ok(Outcome { manifest, reused: false })
 }

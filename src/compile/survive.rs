@@ -71,7 +71,7 @@ impl Started {
         curriculum.warnings.iter().for_each(|warning| progress.warn(warning));
         progress.begin(Stage::Tokenizer, None);
         let work = options.work.clone().unwrap_or_else(|| super::work_folder(&options.out));
-        fs_err::create_dir_all(&work)?;
+        crate::files::make_folder(&work)?;
         let proof_key = proof::key(resolved)?;
         let known = Proof::read(&work, &proof_key);
         // Neither needs the other.
@@ -197,7 +197,7 @@ pub fn survive(
     progress.begin(Stage::Dedup, None);
     let stores = names.iter().map(|name| store.source(name)).collect::<Result<Vec<SourceStore>>>()?;
     let scratch = work.join("scratch");
-    fs_err::create_dir_all(&scratch)?;
+    crate::files::make_folder(&scratch)?;
     let duplicates = if curriculum.dedup.exact {
         exact::remove(&stores, &Ranks::new(&curriculum.sources), options.threads, &scratch)?
     } else {

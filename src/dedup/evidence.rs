@@ -21,6 +21,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::removed::{Reason, Removed};
 use super::sort::{Records, Sorter};
 use crate::error::{Error, Result};
+use crate::files;
 
 const RECORD: usize = 58;
 
@@ -31,7 +32,7 @@ const NEAR: u8 = 2;
 pub struct EvidenceWriter {
     folder: PathBuf,
     sorter: Sorter<RECORD>,
-    details: BufWriter<File>,
+    details: BufWriter<files::File>,
     /// Bytes of details so far.
     at: u64,
 }
@@ -46,7 +47,7 @@ pub struct Evidence {
 impl EvidenceWriter {
     /// Holds about `memory` bytes; files go to `folder`.
     pub fn create(folder: &Path, memory: u64) -> Result<Self> {
-        let details = BufWriter::new(File::create(folder.join("evidence.details"))?);
+        let details = BufWriter::new(files::File::create(&folder.join("evidence.details"))?);
         Ok(Self { folder: folder.to_owned(), sorter: Sorter::new(folder, "evidence", memory), details, at: 0 })
     }
 
@@ -86,7 +87,7 @@ impl EvidenceWriter {
     pub fn finish(mut self) -> Result<Evidence> {
         self.details.flush()?;
         let (sorted, details) = (self.folder.join("evidence"), self.folder.join("evidence.details"));
-        let mut out = BufWriter::with_capacity(1 << 16, File::create(&sorted)?);
+        let mut out = BufWriter::with_capacity(1 << 16, files::File::create(&sorted)?);
         for record in self.sorter.finish()? {
             out.write_all(&record?)?;
         }
@@ -104,8 +105,8 @@ impl Evidence {
 
     /// Removes the files.
     pub fn discard(self) -> Result<()> {
-        fs_err::remove_file(self.sorted)?;
-        Ok(fs_err::remove_file(self.details)?)
+        files::remove(&self.sorted)?;
+        Ok(files::remove(&self.details)?)
     }
 }
 

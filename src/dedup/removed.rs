@@ -10,6 +10,7 @@ use parquet::arrow::ArrowWriter;
 
 use super::evidence::Evidence;
 use crate::error::{Error, Result};
+use crate::files::{self, NewFile};
 
 /// An exact duplicate that was removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +42,7 @@ impl Duplicates {
 
     /// Begins a file of records.
     pub fn writer(path: &Path) -> Result<DuplicatesWriter> {
-        Ok(DuplicatesWriter(BufWriter::new(fs_err::File::create(path)?)))
+        Ok(DuplicatesWriter(BufWriter::new(files::File::create(path)?)))
     }
 
     /// All of them, in order.
@@ -54,13 +55,13 @@ impl Duplicates {
 
     /// Removes the files.
     pub fn discard(self) -> Result<()> {
-        self.paths.iter().try_for_each(|path| Ok(fs_err::remove_file(path)?))
+        self.paths.iter().try_for_each(|path| Ok(files::remove(path)?))
     }
 }
 
 /// Writes records.
 #[derive(Debug)]
-pub struct DuplicatesWriter(BufWriter<fs_err::File>);
+pub struct DuplicatesWriter(BufWriter<files::File>);
 
 impl DuplicatesWriter {
     /// Appends one.
@@ -164,7 +165,7 @@ pub fn write(path: &Path, exact: &Duplicates, others: &Evidence, sources: &[Stri
         Field::new("detail", DataType::Utf8, true),
     ]));
     let failed = |e: &dyn std::fmt::Display| Error::Failed(format!("{}: {e}", path.display()));
-    let file = fs_err::File::create(path)?;
+    let file = NewFile::create(path)?;
     let mut writer =
         ArrowWriter::try_new(file, Arc::clone(&schema), Some(crate::ledger::properties())).map_err(|e| failed(&e))?;
     let mut rows: Vec<Removed> = Vec::new();
@@ -194,8 +195,7 @@ pub fn write(path: &Path, exact: &Duplicates, others: &Evidence, sources: &[Stri
         }
     }
     flush(&mut rows)?;
-    writer.into_inner().map_err(|e| failed(&e))?.sync_all()?;
-    Ok(())
+    writer.into_inner().map_err(|e| failed(&e))?.commit()
 }
 
 fn columns(rows: &[Removed], sources: &[String]) -> Result<Vec<ArrayRef>> {

@@ -73,7 +73,7 @@ impl<const N: usize> Sorter<N> {
         while self.runs.len() > FAN_IN {
             let first: Vec<PathBuf> = self.runs.drain(..FAN_IN).collect();
             let path = self.next_run();
-            let mut out = BufWriter::with_capacity(READ, fs_err::File::create(&path)?);
+            let mut out = BufWriter::with_capacity(READ, crate::files::File::create(&path)?);
             for record in Merge::<N>::open(first)? {
                 out.write_all(&record?)?;
             }
@@ -87,7 +87,7 @@ impl<const N: usize> Sorter<N> {
     fn spill(&mut self) -> Result<()> {
         self.buffer.sort_unstable();
         let path = self.next_run();
-        let mut out = BufWriter::with_capacity(READ, fs_err::File::create(&path)?);
+        let mut out = BufWriter::with_capacity(READ, crate::files::File::create(&path)?);
         for record in &self.buffer {
             out.write_all(record)?;
         }
@@ -160,7 +160,7 @@ impl<const N: usize> Drop for Merge<N> {
     fn drop(&mut self) {
         for path in &self.paths {
             // The folder goes as a whole in the end; what cannot be removed now goes then.
-            let _ = fs_err::remove_file(path);
+            let _ = crate::files::remove(path);
         }
     }
 }

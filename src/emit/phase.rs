@@ -65,7 +65,7 @@ pub fn emit(
     watch: &Watch,
     tick: &(dyn Fn(u64) + Sync),
 ) -> Result<(PhaseSummary, Emitted)> {
-    fs_err::create_dir_all(out.join(&plan.name))?;
+    crate::files::make_folder(&out.join(&plan.name))?;
     let names: Vec<String> = inputs.curriculum.sources.iter().map(|s| s.name.clone()).collect();
     let mut order = Order::new(inputs, plan)?;
     let mut emitted = Emitted::default();

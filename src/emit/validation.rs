@@ -37,7 +37,7 @@ pub fn emit(
     let count = usize::try_from(windows).map_err(|_| Error::Failed("too many held-out windows".to_owned()))?;
     let name = &curriculum.sources[source].name;
     let folder = format!("{}/{name}", holdout.name);
-    fs_err::create_dir_all(out.join(&folder))?;
+    crate::files::make_folder(&out.join(&folder))?;
     let names: Vec<String> = curriculum.sources.iter().map(|s| s.name.clone()).collect();
     let mut writer = ShardWriter::create(out, &folder, 0, contract.dtype, &names)?;
     let mut max_id = 0;

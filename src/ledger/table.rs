@@ -12,6 +12,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::Row;
 use crate::error::{Error, Result};
+use crate::files::NewFile;
 
 /// The properties of every Parquet file that the compiler writes: no date, no version, so that equal rows give equal bytes.
 pub(crate) fn properties() -> WriterProperties {
@@ -40,12 +41,10 @@ pub fn write(path: &Path, rows: &[Row]) -> Result<()> {
     ];
     let failed = |e: &dyn std::fmt::Display| Error::Failed(format!("{}: {e}", path.display()));
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|e| failed(&e))?;
-    let file = fs_err::File::create(path)?;
+    let file = NewFile::create(path)?;
     let mut writer = ArrowWriter::try_new(file, schema, Some(properties())).map_err(|e| failed(&e))?;
     writer.write(&batch).map_err(|e| failed(&e))?;
-    let file = writer.into_inner().map_err(|e| failed(&e))?;
-    file.sync_all()?;
-    Ok(())
+    writer.into_inner().map_err(|e| failed(&e))?.commit()
 }
 
 /// Reads the rows in stored order.

@@ -11,6 +11,7 @@ use super::documents::SourceStore;
 use super::fates::{Fate, Fates};
 use super::segment::{Builder, Cursor, Row, Segment};
 use crate::error::Result;
+use crate::files;
 
 /// A source of more segments than this is compacted.
 pub const MOST_SEGMENTS: usize = 256;
@@ -22,9 +23,9 @@ const MERGE_ROWS: u64 = 1 << 18;
 /// of the key space.
 pub fn compact(store: &SourceStore, folder: &Path, dtype: TokenDtype, limit: usize) -> Result<SourceStore> {
     if folder.try_exists()? {
-        fs_err::remove_dir_all(folder)?;
+        files::remove_folder(folder)?;
     }
-    fs_err::create_dir_all(folder)?;
+    files::make_folder(folder)?;
     let mut compacted = SourceStore { name: store.name.clone(), segments: Vec::new(), fates: Vec::new() };
     let mut builder = Builder::new(dtype, limit);
     let mut write = |builder: &mut Builder| -> Result<()> {

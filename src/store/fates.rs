@@ -3,11 +3,8 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use fs_err::File;
-use fs_err::os::unix::fs::FileExt;
-
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, File};
 
 /// What became of a tokenized document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,16 +54,16 @@ impl Fates {
     /// Begins anew: every row survives.
     pub fn create(path: &Path, rows: u64) -> Result<Self> {
         let partial = files::partial_name(path);
-        let file = fs_err::OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&partial)?;
-        file.set_len(rows)?;
-        fs_err::rename(&partial, path)?;
+        let file = File::create_readable(&partial)?;
+        file.grow(rows)?;
+        files::rename(&partial, path)?;
         Ok(Self { file, path: path.to_owned(), rows })
     }
 
     /// Sets a row's fate.
     pub fn set(&self, row: u64, fate: Fate) -> Result<()> {
         debug_assert!(row < self.rows, "row {row} of {}", self.rows);
-        self.file.write_all_at(&[fate as u8], row)?;
+        self.file.write_over(&[fate as u8], row)?;
         Ok(())
     }
 
@@ -75,7 +72,7 @@ impl Fates {
         fates.clear();
         let count = range.end.min(self.rows).saturating_sub(range.start);
         let mut bytes = vec![0u8; usize::try_from(count).unwrap_or_default()];
-        self.file.read_exact_at(&mut bytes, range.start)?;
+        self.file.read_at(&mut bytes, range.start)?;
         for (i, byte) in bytes.iter().enumerate() {
             let fate = Fate::from_byte(*byte).ok_or_else(|| {
                 Error::Failed(format!("{}: byte {} is no fate", self.path.display(), range.start + i as u64))

@@ -5,7 +5,7 @@
 //! the last is corruption.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use fs_err::File;
@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::segment::Totals;
 use crate::error::{Error, Result};
-use crate::files::NewFile;
+use crate::files::{self, NewFile};
 
 /// Version of the store's layout; another one is not reused.
 pub const STORE_VERSION: u32 = 1;
@@ -142,7 +142,7 @@ enum Record {
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    file: File,
+    file: files::File,
     commits: Vec<Commit>,
     complete: Vec<String>,
 }
@@ -219,8 +219,7 @@ impl Journal {
             })?;
         }
         out.into_inner().map_err(std::io::IntoInnerError::into_error)?.commit()?;
-        let mut file = fs_err::OpenOptions::new().append(true).open(&path)?;
-        file.seek(SeekFrom::End(0))?;
+        let file = files::File::append(&path)?;
         Ok((Self { path, file, commits, complete }, reuse))
     }
 
@@ -263,7 +262,7 @@ impl Journal {
 
     fn append(&mut self, record: &Record) -> Result<()> {
         self.file.write_all(&line(record)?)?;
-        self.file.sync_data()?;
+        self.file.sync()?;
         Ok(())
     }
 

@@ -25,6 +25,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use syllabus_reader::format::TokenDtype;
 
 use crate::error::{Error, Result};
+use crate::files;
 use documents::SourceStore;
 use fates::Fates;
 use journal::{Commit, Counts, Extent, Identity, Journal, Leaked, Reuse};
@@ -56,8 +57,8 @@ impl Store {
     /// Opens or begins the store in a work folder, drops what is not of this identity, and removes files that no record
     /// names.
     pub fn open(folder: &Path, dtype: TokenDtype, identity: &Identity) -> Result<(Self, Reuse)> {
-        fs_err::create_dir_all(folder.join("segments"))?;
-        fs_err::create_dir_all(folder.join("fates"))?;
+        files::make_folder(&folder.join("segments"))?;
+        files::make_folder(&folder.join("fates"))?;
         let lock = lock(folder)?;
         let (journal, reuse) = Journal::open(folder, identity)?;
         let named: BTreeSet<u64> = journal.commits().iter().filter_map(|c| c.segment).collect();
@@ -66,7 +67,7 @@ impl Store {
             let whole = path.extension().is_some_and(|extension| extension == "seg" || extension == "sig");
             let number = path.file_stem().filter(|_| whole).and_then(|stem| stem.to_str()?.parse::<u64>().ok());
             if !number.is_some_and(|number| named.contains(&number)) {
-                fs_err::remove_file(&path)?;
+                files::remove(&path)?;
             }
         }
         let next = AtomicU64::new(named.last().map_or(0, |last| last + 1));

@@ -42,7 +42,7 @@ pub(super) enum Partition {
     /// Few: hash and number of each.
     Memory(Vec<(u64, u64)>),
     /// A file of records, both numbers big-endian.
-    File(PathBuf, BufWriter<fs_err::File>),
+    File(PathBuf, BufWriter<crate::files::File>),
 }
 
 /// Divides the band records.
@@ -62,7 +62,7 @@ pub(super) fn write(documents: &dyn NearDocuments, bands: Bands, folder: &Path, 
             Partition::Memory(Vec::new())
         } else {
             let path = folder.join(format!("bands.{partition}"));
-            let file = fs_err::File::create(&path)?;
+            let file = crate::files::File::create(&path)?;
             Partition::File(path, BufWriter::with_capacity(usize::try_from(WRITE).unwrap_or(1 << 15), file))
         });
     }
@@ -114,7 +114,7 @@ pub(super) fn members(
             }
             Partition::File(path, _) => {
                 buckets.file(&path, folder, share)?;
-                fs_err::remove_file(&path)?;
+                crate::files::remove(&path)?;
             }
         }
         buckets.end()

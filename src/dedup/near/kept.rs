@@ -51,7 +51,7 @@ impl KeptFile {
     /// Replaces what the file says of `buckets` (sorted) by `now` (sorted by bucket, then place).
     pub(super) fn replace(&mut self, buckets: &[u64], now: impl Iterator<Item = Kept>) -> Result<()> {
         let next = Self { folder: self.folder.clone(), generation: self.generation + 1 };
-        let mut out = BufWriter::new(fs_err::File::create(next.path())?);
+        let mut out = BufWriter::new(crate::files::File::create(&next.path())?);
         let mut buckets = buckets.iter().peekable();
         let mut now = now.peekable();
         self.each(|kept| {
@@ -70,7 +70,7 @@ impl KeptFile {
         }
         out.flush()?;
         if self.generation > 0 {
-            fs_err::remove_file(self.path())?;
+            crate::files::remove(&self.path())?;
         }
         *self = next;
         Ok(())

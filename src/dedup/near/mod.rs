@@ -185,9 +185,9 @@ impl Folder {
     fn create(path: PathBuf) -> Result<Self> {
         if path.try_exists()? {
             // Left by a run that was killed.
-            fs_err::remove_dir_all(&path)?;
+            crate::files::remove_folder(&path)?;
         }
-        fs_err::create_dir_all(&path)?;
+        crate::files::make_folder(&path)?;
         Ok(Self { path })
     }
 }
@@ -195,6 +195,6 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         // It is scratch: if it cannot go now, the next run removes it.
-        let _ = fs_err::remove_dir_all(&self.path);
+        let _ = crate::files::remove_folder(&self.path);
     }
 }
