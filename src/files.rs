@@ -18,8 +18,8 @@ use fs_err::os::unix::fs::FileExt;
 
 use crate::error::{Error, Result};
 use fault::Operation;
-pub use quota::{Limit, limit};
 use quota::Quota;
+pub use quota::{Limit, limit};
 
 /// A file that is written. Errors name its path.
 #[derive(Debug)]

@@ -5,7 +5,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test says what it looked at, and what it could not")]
 
+mod altered;
 mod export;
+mod faults;
 mod fixtures;
 mod harness;
 mod hostile;
@@ -22,3 +24,4 @@ mod realdata;
 mod report;
 mod resume;
 mod rows;
+mod seeds;

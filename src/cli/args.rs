@@ -97,6 +97,9 @@ pub struct Compile {
     /// Ceiling of memory
     #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "4GiB")]
     pub memory: u64,
+    /// Ceiling of what lies in the work folder at any time [default: none but the disk's]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub scratch: Option<u64>,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = values::threads)]
     pub threads: Option<usize>,

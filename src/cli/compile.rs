@@ -7,7 +7,7 @@ use std::time::Instant;
 use syllabus_reader::format::manifest::ValidationSummary;
 
 use super::args::Compile;
-use super::{colour, memory, progress, values};
+use super::{colour, memory, progress, room, values};
 use crate::compile::{Options, Outcome, compile};
 use crate::curriculum;
 use crate::error::{Error, Result};
@@ -24,6 +24,7 @@ pub fn run(args: &Compile) -> Result<()> {
         scale: args.scale.clone(),
         thin: args.thin.clone(),
         memory: args.memory,
+        scratch: args.scratch,
         threads: args.threads.unwrap_or_else(values::all_cores),
         work: args.work.clone(),
         segment_bytes: args.segment_bytes,
@@ -32,7 +33,14 @@ pub fn run(args: &Compile) -> Result<()> {
     let progress = progress::show(args.progress);
     let watch = Arc::new(Watch::default());
     stop_on_signal(&watch)?;
-    let outcome = compile(&loaded, &options, &watch, &*progress)?;
+    let outcome = match compile(&loaded, &options, &watch, &*progress) {
+        Err(Error::Io(error) | Error::Dataset(syllabus_reader::Error::Io(error)))
+            if error.kind() == std::io::ErrorKind::StorageFull =>
+        {
+            return Err(room::explain(&error, &loaded, &options));
+        }
+        other => other?,
+    };
     super::print(&summary(args, &outcome, started.elapsed().as_secs_f64()))
 }
 

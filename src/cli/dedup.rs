@@ -25,6 +25,7 @@ pub fn run(args: &Dedup) -> Result<()> {
         scale: num_traits::One::one(),
         thin: None,
         memory: args.memory,
+        scratch: None,
         threads: args.threads.unwrap_or_else(values::all_cores),
         work: Some(args.work.clone()),
         segment_bytes: None,

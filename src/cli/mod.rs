@@ -13,6 +13,7 @@ mod memory;
 mod plan;
 mod progress;
 mod report;
+mod room;
 mod schema;
 mod values;
 mod verify;

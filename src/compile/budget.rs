@@ -75,6 +75,7 @@ mod tests {
             scale: num_traits::One::one(),
             thin: None,
             memory,
+            scratch: None,
             threads,
             work: None,
             segment_bytes: None,

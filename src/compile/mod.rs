@@ -49,6 +49,8 @@ pub struct Options {
     pub thin: Option<BigRational>,
     /// Ceiling of memory in bytes.
     pub memory: u64,
+    /// Ceiling of bytes in the work folder.
+    pub scratch: Option<u64>,
     /// Threads.
     pub threads: usize,
     /// The work folder; `OUT/.work` when not given.

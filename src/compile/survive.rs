@@ -43,6 +43,8 @@ pub struct Started {
     judge: Mutex<Option<Sampling>>,
     /// What it proves.
     proof: Proof,
+    /// `--scratch`, kept as long as this lives.
+    _limit: Option<crate::files::Limit>,
 }
 
 /// What is left after dedup, and what is not.
@@ -72,6 +74,7 @@ impl Started {
         progress.begin(Stage::Tokenizer, None);
         let work = options.work.clone().unwrap_or_else(|| super::work_folder(&options.out));
         crate::files::make_folder(&work)?;
+        let limit = options.scratch.map(|most| crate::files::limit(&work, most)).transpose()?;
         let proof_key = proof::key(resolved)?;
         let known = Proof::read(&work, &proof_key);
         // Neither needs the other.
@@ -126,7 +129,18 @@ impl Started {
         let encoder = tokenizer.as_ref().map_or(0, |tokenizer| tokenizer.encoder_bytes());
         let memory = budget::split(options, budget::resident(), encoder)?;
         progress.end();
-        Ok(Self { work, identity, store, tokenizer, contract, memory, benchmarks, judge: Mutex::new(judge), proof })
+        Ok(Self {
+            work,
+            identity,
+            store,
+            tokenizer,
+            contract,
+            memory,
+            benchmarks,
+            judge: Mutex::new(judge),
+            proof,
+            _limit: limit,
+        })
     }
 
     /// The tokenizer, where one was needed.

@@ -164,15 +164,16 @@ pub fn write(path: &Path, exact: &Duplicates, others: &Evidence, sources: &[Stri
         Field::new("similarity", DataType::Float64, true),
         Field::new("detail", DataType::Utf8, true),
     ]));
-    let failed = |e: &dyn std::fmt::Display| Error::Failed(format!("{}: {e}", path.display()));
+    let failed = |error| crate::ledger::failed(path, error);
     let file = NewFile::create(path)?;
     let mut writer =
-        ArrowWriter::try_new(file, Arc::clone(&schema), Some(crate::ledger::properties())).map_err(|e| failed(&e))?;
+        ArrowWriter::try_new(file, Arc::clone(&schema), Some(crate::ledger::properties())).map_err(failed)?;
     let mut rows: Vec<Removed> = Vec::new();
     let mut flush = |rows: &mut Vec<Removed>| -> Result<()> {
-        let batch = RecordBatch::try_new(Arc::clone(&schema), columns(rows, sources)?).map_err(|e| failed(&e))?;
+        let batch =
+            RecordBatch::try_new(Arc::clone(&schema), columns(rows, sources)?).map_err(|error| failed(error.into()))?;
         rows.clear();
-        writer.write(&batch).and_then(|()| writer.flush()).map_err(|e| failed(&e))
+        writer.write(&batch).and_then(|()| writer.flush()).map_err(failed)
     };
     let mut exact = exact
         .iter()
@@ -195,7 +196,7 @@ pub fn write(path: &Path, exact: &Duplicates, others: &Evidence, sources: &[Stri
         }
     }
     flush(&mut rows)?;
-    writer.into_inner().map_err(|e| failed(&e))?.commit()
+    writer.into_inner().map_err(failed)?.commit()
 }
 
 fn columns(rows: &[Removed], sources: &[String]) -> Result<Vec<ArrayRef>> {

@@ -59,8 +59,8 @@ mod made {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::{Mutex, OnceLock, PoisonError};
 
-    use super::Operation;
     use super::super::unsynced::Unsynced;
+    use super::Operation;
 
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     enum Mode {

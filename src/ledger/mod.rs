@@ -15,7 +15,7 @@ mod balance;
 mod table;
 
 pub use balance::{Imbalance, balance};
-pub(crate) use table::properties;
+pub(crate) use table::{failed, properties};
 pub use table::{read, write};
 
 /// One line of the ledger.

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema, UInt32Type, UInt64Type};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use super::Row;
@@ -17,6 +18,17 @@ use crate::files::NewFile;
 /// The properties of every Parquet file that the compiler writes: no date, no version, so that equal rows give equal bytes.
 pub(crate) fn properties() -> WriterProperties {
     WriterProperties::builder().set_created_by("syllabus".to_owned()).set_compression(Compression::SNAPPY).build()
+}
+
+/// An error of writing a Parquet file: where it is the disk's, that one, which names the file.
+pub(crate) fn failed(path: &Path, error: ParquetError) -> Error {
+    let words = error.to_string();
+    if let ParquetError::External(inner) = error
+        && let Ok(inner) = inner.downcast::<std::io::Error>()
+    {
+        return Error::Io(*inner);
+    }
+    Error::Failed(format!("{}: {words}", path.display()))
 }
 
 /// Writes the rows in the order given.
@@ -39,12 +51,11 @@ pub fn write(path: &Path, rows: &[Row]) -> Result<()> {
         Arc::new(rows.iter().map(|r| r.tokens).collect::<UInt64Array>()),
         Arc::new(rows.iter().map(|r| r.bytes).collect::<UInt64Array>()),
     ];
-    let failed = |e: &dyn std::fmt::Display| Error::Failed(format!("{}: {e}", path.display()));
-    let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|e| failed(&e))?;
+    let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|e| failed(path, e.into()))?;
     let file = NewFile::create(path)?;
-    let mut writer = ArrowWriter::try_new(file, schema, Some(properties())).map_err(|e| failed(&e))?;
-    writer.write(&batch).map_err(|e| failed(&e))?;
-    writer.into_inner().map_err(|e| failed(&e))?.commit()
+    let mut writer = ArrowWriter::try_new(file, schema, Some(properties())).map_err(|e| failed(path, e))?;
+    writer.write(&batch).map_err(|e| failed(path, e))?;
+    writer.into_inner().map_err(|e| failed(path, e))?.commit()
 }
 
 /// Reads the rows in stored order.
