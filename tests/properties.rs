@@ -88,6 +88,7 @@ fn options(out: &Path, threads: usize, segment_bytes: Option<u64>) -> Options {
         phases: Vec::new(),
         scale: BigRational::one(),
         thin: None,
+        scratch: None,
         memory: 1 << 30,
         threads,
         work: None,
