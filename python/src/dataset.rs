@@ -1,19 +1,47 @@
-//! Datasets and windows.
+//! Datasets.
 
 use std::path::PathBuf;
-use std::ptr::NonNull;
 use std::sync::Arc;
 
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
-use syllabus_reader::{BatchOptions, Buffers, FillOptions, OpenOptions, WindowSet};
+use syllabus_reader::{OpenOptions, WindowSet};
 
 use crate::errors::{raise, raise_index};
 use crate::memory::Memory;
+use crate::window::{Place, Window};
 
 /// An opened dataset.
 #[pyclass(frozen)]
 pub(crate) struct Dataset {
     pub(crate) inner: Arc<syllabus_reader::Dataset>,
+}
+
+/// One held-out set, or all phases.
+fn sets(dataset: &syllabus_reader::Dataset, held_out: Option<usize>) -> &[WindowSet] {
+    match held_out {
+        None => dataset.phases(),
+        Some(set) => dataset.validation().get(set..=set).unwrap_or_default(),
+    }
+}
+
+impl Dataset {
+    /// Where window `index` is: counted over all phases, or in one held-out set; below zero from the end.
+    fn place(&self, held_out: Option<usize>, index: isize) -> PyResult<Place> {
+        let sets = sets(&self.inner, held_out);
+        let length: u64 = sets.iter().map(WindowSet::len).sum();
+        let counted = u64::try_from(index).ok();
+        let counted = counted.or_else(|| length.checked_sub(u64::try_from(index.unsigned_abs()).ok()?));
+        let i = counted.filter(|i| *i < length);
+        let i = i.ok_or_else(|| PyIndexError::new_err(format!("there is no window {index}: there are {length}")))?;
+        if let Some(set) = held_out {
+            return Ok(Place { held_out: true, set, index: i });
+        }
+        // Of sets without windows, which share their first with the next one, the last that starts here has it.
+        let set = sets.partition_point(|set| set.first_window() <= i).saturating_sub(1);
+        let first = sets.get(set).map_or(0, WindowSet::first_window);
+        Ok(Place { held_out: false, set, index: i - first })
+    }
 }
 
 #[pymethods]
@@ -47,10 +75,6 @@ impl Dataset {
         Ok(String::from_utf8_lossy(&json).into_owned())
     }
 
-    fn __len__(&self) -> PyResult<usize> {
-        Ok(usize::try_from(self.inner.len())?)
-    }
-
     /// Name, first window, windows, S and W of each phase, or of each held-out set.
     fn sets(&self, held_out: bool) -> Vec<(String, u64, u64, u32, u32)> {
         let sets = if held_out { self.inner.validation() } else { self.inner.phases() };
@@ -60,124 +84,40 @@ impl Dataset {
         sets.iter().map(shape).collect()
     }
 
-    /// Window `index` of a set, from 0.
-    fn window(&self, py: Python<'_>, held_out: bool, set: usize, index: u64) -> PyResult<Window> {
+    /// Window `index` of all phases, or of a held-out set.
+    fn window(&self, py: Python<'_>, held_out: Option<usize>, index: isize) -> PyResult<Window> {
+        let place = self.place(held_out, index)?;
         let dataset = &self.inner;
-        py.detach(|| Window::new(dataset, Place { held_out, set, index })).map_err(raise_index)
+        py.detach(|| Window::new(dataset, place)).map_err(raise_index)
     }
 
-    /// Tokens of windows of one set, one after the other.
-    fn gather(&self, py: Python<'_>, held_out: bool, set: usize, indices: Vec<u64>) -> PyResult<Memory> {
+    /// Tokens of windows, one after the other, and W.
+    fn gather(&self, py: Python<'_>, held_out: Option<usize>, indices: Vec<isize>) -> PyResult<(Memory, u32)> {
+        let places = indices.iter().map(|i| self.place(held_out, *i)).collect::<PyResult<Vec<_>>>()?;
+        let sets = sets(&self.inner, held_out);
+        let set = |place: &Place| sets.get(if place.held_out { 0 } else { place.set });
+        let lengths = || places.iter().filter_map(|place| set(place).map(WindowSet::window_tokens));
+        let (least, most) = (lengths().min().unwrap_or(0), lengths().max().unwrap_or(0));
+        if least < most {
+            return Err(PyValueError::new_err(format!("windows of {least} and of {most} tokens do not fit one array")));
+        }
         let gathered = py.detach(|| {
-            let set = set_of(&self.inner, held_out, set)?;
             let mut out = Vec::new();
-            for index in indices {
-                out.extend_from_slice(set.tokens(index)?.bytes());
+            for place in &places {
+                let Some(set) = set(place) else { continue };
+                let bytes = set.tokens(place.index)?.bytes();
+                if out.is_empty() {
+                    out.reserve_exact(bytes.len().saturating_mul(places.len()));
+                }
+                out.extend_from_slice(bytes);
             }
             Ok(out)
         });
-        Ok(Memory::of(gathered.map_err(raise_index)?))
+        Ok((Memory::writable(gathered.map_err(raise_index)?), most))
     }
 
     /// Reads every byte and compares it with the manifest.
     fn verify(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.inner.verify_all()).map_err(raise)
-    }
-}
-
-/// Where a window is.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    held_out: bool,
-    set: usize,
-    index: u64,
-}
-
-fn set_of(dataset: &syllabus_reader::Dataset, held_out: bool, set: usize) -> syllabus_reader::Result<&WindowSet> {
-    let sets = if held_out { dataset.validation() } else { dataset.phases() };
-    sets.get(set).ok_or_else(|| syllabus_reader::Error::OutOfRange(format!("there is no set {set}")))
-}
-
-/// One window.
-#[pyclass(frozen)]
-pub(crate) struct Window {
-    dataset: Arc<syllabus_reader::Dataset>,
-    place: Place,
-    tokens: (NonNull<u8>, usize),
-    #[pyo3(get)]
-    padding: u32,
-    #[pyo3(get)]
-    source: String,
-    #[pyo3(get)]
-    phase: String,
-    #[pyo3(get)]
-    file: PathBuf,
-}
-
-// SAFETY: the pointer is into a map that `dataset` keeps, which is never written to.
-unsafe impl Send for Window {}
-// SAFETY: as above.
-unsafe impl Sync for Window {}
-
-impl Window {
-    fn new(dataset: &Arc<syllabus_reader::Dataset>, place: Place) -> syllabus_reader::Result<Self> {
-        let window = set_of(dataset, place.held_out, place.set)?.window(place.index)?;
-        let bytes = window.tokens.bytes();
-        let pointer = NonNull::new(bytes.as_ptr().cast_mut()).unwrap_or(NonNull::dangling());
-        Ok(Self {
-            tokens: (pointer, bytes.len()),
-            padding: window.padding,
-            source: window.source.to_owned(),
-            phase: window.phase.to_owned(),
-            file: window.file.to_owned(),
-            dataset: Arc::clone(dataset),
-            place,
-        })
-    }
-
-    fn set(&self) -> syllabus_reader::Result<&WindowSet> {
-        set_of(&self.dataset, self.place.held_out, self.place.set)
-    }
-}
-
-#[pymethods]
-impl Window {
-    /// The tokens, where they are mapped.
-    fn tokens(&self) -> Memory {
-        let (pointer, length) = self.tokens;
-        // SAFETY: a dataset keeps its maps until it is dropped.
-        unsafe { Memory::new(pointer, length, false, Box::new(Arc::clone(&self.dataset))) }
-    }
-
-    /// Start, length, document's key, offset in the document, epoch.
-    fn fragments(&self) -> PyResult<Vec<(u32, u32, String, u32, u32)>> {
-        let row = self.set().and_then(|set| set.row(self.place.index)).map_err(raise)?;
-        let plain = |f: syllabus_reader::format::Fragment| {
-            (f.start, f.length, f.document.to_string(), f.offset, f.epoch)
-        };
-        Ok(row.fragments.map(plain).collect())
-    }
-
-    /// Position ids, segment ids (S values of 32 bits each) and borders of the inputs.
-    fn layout(&self, py: Python<'_>) -> PyResult<(Memory, Memory, Memory)> {
-        let written = py.detach(|| {
-            let set = self.set()?;
-            let s = usize::try_from(set.sequence_length()).unwrap_or(usize::MAX);
-            let (mut positions, mut segments, mut borders) = (vec![0_i32; s], vec![0_i32; s], Vec::new());
-            let start = set.first_window() + self.place.index;
-            let mut batches = set.batches(BatchOptions { start, ..BatchOptions::new(1) })?;
-            if let Some(batch) = batches.next() {
-                let mut buffers = Buffers::<i32> {
-                    position_ids: Some(&mut positions),
-                    segment_ids: Some(&mut segments),
-                    cu_seqlens: Some(&mut borders),
-                    ..Buffers::default()
-                };
-                batch.fill(&mut buffers, &FillOptions::default())?;
-            }
-            Ok((positions, segments, borders))
-        });
-        let (positions, segments, borders) = written.map_err(raise)?;
-        Ok((Memory::of(positions), Memory::of(segments), Memory::of(borders)))
     }
 }

@@ -1,12 +1,35 @@
-//! The reader's errors as Python exceptions, with the reader's words.
+//! Errors as Python exceptions, with the words of the reader and the command line.
 
 use pyo3::PyErr;
 use pyo3::exceptions::{PyException, PyIndexError, PyValueError};
 use syllabus_reader::Error;
 
-pyo3::create_exception!(syllabus, SyllabusError, PyException, "What can be wrong with a dataset.");
-pyo3::create_exception!(syllabus, CorruptError, SyllabusError, "A file is not what the manifest says; the message names it.");
-pyo3::create_exception!(syllabus, ContractError, SyllabusError, "The dataset is not the one that was asked for.");
+pyo3::create_exception!(syllabus, SyllabusError, PyException, "What can go wrong with a dataset or a compile.");
+pyo3::create_exception!(
+    syllabus,
+    CorruptError,
+    SyllabusError,
+    "A file of a dataset is not what the manifest says; the message names it."
+);
+pyo3::create_exception!(
+    syllabus,
+    ContractError,
+    SyllabusError,
+    "The dataset is not the one that was asked for, or that a state was made with."
+);
+pyo3::create_exception!(
+    syllabus,
+    CurriculumError,
+    SyllabusError,
+    "The curriculum, or an argument, is wrong. All errors of the file with their lines; `summary` is one line."
+);
+pyo3::create_exception!(
+    syllabus,
+    InfeasibleError,
+    SyllabusError,
+    "What the curriculum asks for cannot be done with these sources. Source, shortfall and a patch; `summary` is one line."
+);
+pyo3::create_exception!(syllabus, VerificationError, SyllabusError, "A dataset is not what it says it is.");
 
 /// For calls that take options.
 pub(crate) fn raise(error: Error) -> PyErr {

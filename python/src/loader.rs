@@ -6,13 +6,43 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use syllabus_reader::loader::{
-    Array, Borders, Context, Cut, IdType, LoaderOptions, LoaderState, MicroBatch, Outputs, PhaseEnd, Reads,
+    Allocate, Array, Borders, Context, Cut, IdType, LoaderOptions, LoaderState, Memory as Block, MicroBatch, Outputs, PhaseEnd,
+    Reads, heap,
 };
 use syllabus_reader::{BatchSize, FillOptions};
 
 use crate::dataset::Dataset;
 use crate::errors::{raise, raise_index};
 use crate::memory::Memory;
+
+/// A block of memory that Python made: pinned memory of torch.
+struct Blocks {
+    pointer: usize,
+    length: usize,
+    /// What the block belongs to.
+    _owner: Py<PyAny>,
+}
+
+impl Blocks {
+    /// `allocate(bytes)` gives the owner and the address of at least so many bytes.
+    fn new(allocate: &Py<PyAny>, bytes: usize) -> syllabus_reader::Result<Box<dyn Block>> {
+        let made = Python::attach(|py| allocate.call1(py, (bytes,))?.extract::<(Py<PyAny>, usize)>(py));
+        let (owner, pointer) = made.map_err(|error| syllabus_reader::Error::Io(std::io::Error::other(error)))?;
+        Ok(Box::new(Self { pointer, length: bytes, _owner: owner }))
+    }
+}
+
+// SAFETY: `allocate` is the package's own; it gives writable memory that its owner keeps where it is, and that is used for nothing
+// else. The loader compares the alignment before it writes.
+unsafe impl Block for Blocks {
+    fn pointer(&self) -> *mut u8 {
+        std::ptr::with_exposed_provenance_mut(self.pointer)
+    }
+
+    fn length(&self) -> usize {
+        self.length
+    }
+}
 
 /// Hands out one rank's micro-batches.
 #[pyclass(frozen)]
@@ -42,7 +72,7 @@ impl Loader {
     #[new]
     #[pyo3(signature = (
         dataset, *, sizes, by, rank, world, micro, start, skip, phase_end, cp, phase, validation, ids, outputs, max_docs,
-        mask_document_starts, threads, prefetch_bytes
+        mask_document_starts, ignore_index, threads, prefetch_bytes, allocate, rest
     ))]
     fn new(
         py: Python<'_>,
@@ -62,8 +92,11 @@ impl Loader {
         outputs: Vec<String>,
         max_docs: Option<usize>,
         mask_document_starts: bool,
+        ignore_index: Option<i32>,
         threads: usize,
         prefetch_bytes: usize,
+        allocate: Option<Py<PyAny>>,
+        rest: u64,
     ) -> PyResult<Self> {
         let of = |name: &str| outputs.iter().any(|output| output == name);
         let by_token = one_of("by", by, &[("tokens", true), ("windows", false)])?;
@@ -101,12 +134,17 @@ impl Loader {
                     (true, Some(most)) => Borders::Padded(most),
                 },
             },
-            fill: FillOptions { mask_document_starts, ..FillOptions::default() },
+            fill: FillOptions { mask_document_starts, ignore_index },
             threads,
             prefetch_bytes,
         };
         let dataset = Arc::clone(&dataset.get().inner);
-        let inner = py.detach(|| syllabus_reader::loader::Loader::new(dataset, options)).map_err(raise)?;
+        let memory: Box<Allocate> = match allocate {
+            None => Box::new(heap),
+            Some(allocate) => Box::new(move |bytes| Blocks::new(&allocate, bytes)),
+        };
+        let make = || syllabus_reader::loader::Loader::with_memory(dataset, options, memory, rest);
+        let inner = py.detach(make).map_err(raise)?;
         Ok(Self { inner: Mutex::new(inner) })
     }
 
@@ -196,6 +234,6 @@ impl Batch {
 
     /// The borders, copied.
     fn cu_seqlens(&self) -> Memory {
-        Memory::of(self.inner.cu_seqlens().to_vec())
+        Memory::writable(self.inner.cu_seqlens().to_vec())
     }
 }

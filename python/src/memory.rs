@@ -37,13 +37,13 @@ impl Memory {
         Self { pointer, length, writable, _owner: owner }
     }
 
-    /// Values of its own, read-only.
-    pub(crate) fn of<T: Copy + Send + Sync + 'static>(values: Vec<T>) -> Self {
+    /// Values of its own, to read and write.
+    pub(crate) fn writable<T: Copy + Send + Sync + 'static>(values: Vec<T>) -> Self {
         let length = std::mem::size_of_val(values.as_slice());
         let pointer = values.as_ptr().cast_mut().cast::<u8>();
         let pointer = NonNull::new(pointer).unwrap_or(NonNull::dangling());
-        // SAFETY: a vector's memory stays where it is when the vector is moved, and nobody has it to write to.
-        unsafe { Self::new(pointer, length, false, Box::new(values)) }
+        // SAFETY: a vector's memory stays where it is when the vector is moved, and nobody else reads or writes it.
+        unsafe { Self::new(pointer, length, true, Box::new(values)) }
     }
 }
 

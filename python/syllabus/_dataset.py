@@ -1,10 +1,8 @@
-"""Datasets, sets of windows, and windows."""
+"""Datasets and sets of windows."""
 
-import bisect
 import functools
 import html
 import json
-import operator
 import os
 from typing import NamedTuple
 
@@ -15,18 +13,12 @@ from ._arrays import array
 from ._loader import Loader
 
 
-class Fragment(NamedTuple):
-    """The part of one document that lies in one window."""
-
-    start: int
-    length: int
-    document: str
-    offset: int
-    epoch: int
-
-
 class Phase(NamedTuple):
-    """A phase of the curriculum, or a held-out set. `sources` maps names to windows."""
+    """A phase of the curriculum.
+
+    `first_window` is global; `windows` their number; `sequence_length` (S) counts trained positions, `window_tokens` (W) stored
+    tokens of a window; `sources` maps names to windows.
+    """
 
     name: str
     first_window: int
@@ -36,133 +28,37 @@ class Phase(NamedTuple):
     sources: dict
 
 
-class Window:
-    """One window of W tokens, all of one source."""
-
-    __slots__ = ("_dtype", "_layout", "_native", "index")
-
-    def __init__(self, native, index, dtype):
-        self._native, self.index, self._dtype, self._layout = native, index, dtype, None
-
-    @property
-    def tokens(self):
-        """All W tokens, padding among them: uint16 or uint32, read-only, mapped memory. No copy; keeps the map alive."""
-        return array(self._native.tokens(), self._dtype)
-
-    @property
-    def source(self):
-        """Name of its source."""
-        return self._native.source
-
-    @property
-    def phase(self):
-        """Name of its phase, or of its held-out set."""
-        return self._native.phase
-
-    @property
-    def padding(self):
-        """Padding tokens at its end."""
-        return self._native.padding
-
-    @property
-    def file(self):
-        """The `.bin` file that holds it."""
-        return self._native.file
-
-    @property
-    def fragments(self):
-        """Its documents, in order."""
-        return [Fragment(*fragment) for fragment in self._native.fragments()]
-
-    def _laid_out(self):
-        if self._layout is None:
-            self._layout = tuple(array(memory, np.int32) for memory in self._native.layout())
-        return self._layout
-
-    def position_ids(self):
-        """Positions of the S inputs, from 0 at each document's start: int32, read-only."""
-        return self._laid_out()[0]
-
-    def segment_ids(self):
-        """Number of each input's document in the window: int32 of length S, read-only."""
-        return self._laid_out()[1]
-
-    def cu_seqlens(self):
-        """Borders of the documents in the S inputs, from 0 to S: int32, read-only."""
-        return self._laid_out()[2]
-
-    def __len__(self):
-        return len(self.tokens)
-
-    def __array__(self, dtype=None, copy=None):
-        """The tokens, for `numpy.asarray`."""
-        tokens = self.tokens
-        if dtype is not None and np.dtype(dtype) != tokens.dtype:
-            if copy is False:
-                raise ValueError("another dtype needs a copy")
-            return tokens.astype(dtype)
-        return tokens.copy() if copy else tokens
-
-    def __dlpack__(self, **options):
-        """The tokens, for `from_dlpack` of any framework that takes read-only memory."""
-        return self.tokens.__dlpack__(**options)
-
-    def __dlpack_device__(self):
-        return self.tokens.__dlpack_device__()
-
-    def __repr__(self):
-        return f"<Window {self.index} of {self.phase}: {len(self)} tokens of {self.source}>"
-
-
 class Windows:
-    """Windows in order. An index gives a `Window`; a slice or an array of indices gives their tokens, of shape (n, W)."""
+    """A sequence of windows.
 
-    def __init__(self, native, dtype, held_out, sets):
-        self._native, self._dtype, self._held_out, self._sets = native, dtype, held_out, sets
-        self._firsts = [first for _, first, _ in sets]
-        self._length = sum(windows for _, _, windows in sets)
+    `windows[i]` is a `Window` (from the end for negative `i`); a slice, or a list or one-dimensional integer array of indices, gives
+    their tokens in one new array of shape (n, W). Raises IndexError past the end, ValueError for windows of different lengths,
+    CorruptError or OSError naming the file for a shard that is not what the manifest says.
+    """
+
+    def __init__(self, native, dtype, held_out, length):
+        self._native, self._dtype, self._held_out, self._length = native, dtype, held_out, length
+        self._window = native.window
 
     def __len__(self):
         return self._length
 
-    def _place(self, index):
-        i = operator.index(index)
-        if i < 0:
-            i += self._length
-        if not 0 <= i < self._length:
-            raise IndexError(f"there is no window {index}: there are {self._length}")
-        # Sets without windows share their first with the next one: the last that starts here has it.
-        number, first, _ = self._sets[bisect.bisect_right(self._firsts, i) - 1]
-        return number, i - first, i
-
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return self._gather(range(*index.indices(self._length)))
+            return self._gather(list(range(*index.indices(self._length))))
         if isinstance(index, (list, tuple, range)) or (isinstance(index, np.ndarray) and index.ndim):
             indices = np.asarray(index)
             if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
                 raise IndexError("windows are gathered by a list or a one-dimensional array of integers")
             return self._gather(indices.tolist())
-        number, place, i = self._place(index)
-        return Window(self._native.window(self._held_out, number, place), i, self._dtype)
+        return self._window(self._held_out, index)
 
     def __iter__(self):
-        return (self[i] for i in range(self._length))
+        return (self._window(self._held_out, i) for i in range(self._length))
 
     def _gather(self, indices):
-        places = [self._place(i) for i in indices]
-        numbers = list(dict.fromkeys(number for number, _, _ in places))
-        shapes = self._native.sets(self._held_out)
-        lengths = {shapes[number][4] for number in numbers}
-        if len(lengths) > 1:
-            raise ValueError(f"windows of different lengths ({sorted(lengths)}) do not fit one array")
-        width = lengths.pop() if lengths else 0
-        out = np.empty((len(places), width), self._dtype)
-        for number in numbers:
-            rows = [row for row, place in enumerate(places) if place[0] == number]
-            memory = self._native.gather(self._held_out, number, [places[row][1] for row in rows])
-            out[rows] = array(memory, self._dtype, (len(rows), width))
-        return out
+        memory, width = self._native.gather(self._held_out, indices)
+        return array(memory, self._dtype, (len(indices), width))
 
 
 class Dataset(Windows):
@@ -171,12 +67,11 @@ class Dataset(Windows):
     Opening costs O(shards) and builds no index. It may be used from many threads, and across a fork.
     """
 
-    def __init__(self, native, path):
-        self._path = path
+    def __init__(self, native, path, options):
+        self._path, self._options = path, options
         self.manifest = json.loads(native.manifest())
         dtype = np.dtype({"u16": "<u2", "u32": "<u4"}[self.manifest["token_dtype"]])
-        sets = [(number, *shape[1:3]) for number, shape in enumerate(native.sets(False))]
-        super().__init__(native, dtype, False, sets)
+        super().__init__(native, dtype, None, sum(shape[2] for shape in native.sets(False)))
 
     @property
     def path(self):
@@ -187,6 +82,11 @@ class Dataset(Windows):
     def digest(self):
         """Its digest, in hex."""
         return self.manifest["dataset_digest"]
+
+    @property
+    def dtype(self):
+        """NumPy's type of a token: uint16 or uint32, little-endian."""
+        return self._dtype
 
     @property
     def sources(self):
@@ -206,7 +106,7 @@ class Dataset(Windows):
     def validation(self):
         """Its held-out sets by name (`HOLDOUT/SOURCE`): each a `Windows`."""
         return {
-            shape[0]: Windows(self._native, self._dtype, True, [(number, 0, shape[2])])
+            shape[0]: Windows(self._native, self._dtype, number, shape[2])
             for number, shape in enumerate(self._native.sets(True))
         }
 
@@ -217,6 +117,10 @@ class Dataset(Windows):
     def verify(self):
         """Reads every byte and compares it with the manifest. Raises `CorruptError` naming the first file that differs."""
         self._native.verify()
+
+    def __reduce__(self):
+        # Sent to another process, it is opened there, and must be the same.
+        return _reopen, (os.path.abspath(self._path), {**self._options, "digest": self.digest})
 
     def __repr__(self):
         return f"<Dataset {self.manifest['name']}: {len(self)} windows in {len(self.manifest['phases'])} phases>"
@@ -230,6 +134,10 @@ class Dataset(Windows):
         head = "".join(f"<th>{title}</th>" for title in ("phase", "windows", "sequence length", "mix"))
         name = html.escape(self.manifest["name"])
         return f"<table><caption>{name}</caption><tr>{head}</tr>{''.join(rows)}</table>"
+
+
+def _reopen(path, options):
+    return open(path, **options)
 
 
 def open(path, *, verify=None, tokenizer=None, vocab_size=None, sequence_length=None, digest=None):
@@ -252,4 +160,5 @@ def open(path, *, verify=None, tokenizer=None, vocab_size=None, sequence_length=
         dataset_digest=digest,
         first_touch=verify is not None,
     )
-    return Dataset(native, path)
+    options = {"verify": verify, "tokenizer": tokenizer, "vocab_size": vocab_size, "sequence_length": sequence_length}
+    return Dataset(native, path, options)
