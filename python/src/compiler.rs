@@ -136,7 +136,7 @@ fn plan(
         syllabus::cli::prepare();
         let loaded = curriculum::load(&file, false)?;
         let found = preview(&loaded, &Request { data: data.as_deref(), scale, simulate, threads })?;
-        let texts = (to_json(&found.view)?, render::render(&found.view)?, found.note.clone());
+        let texts = (to_json(&found.view)?, render::render(&found.view), found.note.clone());
         Ok((texts, found.gate(&loaded.curriculum).err()))
     };
     let ((json, text, note), refusal) = watched(py, None, None, work)?.map_err(|error| raise(py, error))?;

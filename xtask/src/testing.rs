@@ -93,6 +93,21 @@ fn browser(root: &Path) -> Result<std::result::Result<(PathBuf, PathBuf), String
     Ok(Ok((chromium, folder.join("node_modules"))))
 }
 
+/// Builds the Python package's wheel in the profile of the tests, installs it beside the test tools, and runs its tests.
+fn package(root: &Path, python: &Path) -> Result<()> {
+    let wheels = target(root).join("xtask").join("wheels");
+    if wheels.exists() {
+        fs_err::remove_dir_all(&wheels)?;
+    }
+    let mut build = Command::new(python);
+    build.args(["-m", "maturin", "build", "--quiet", "--profile", "dev", "--out"]).arg(&wheels);
+    succeed(build.arg("--interpreter").arg(python).current_dir(root.join("python")))?;
+    let wheel = fs_err::read_dir(&wheels)?.next().context("maturin built no wheel")??.path();
+    let install = ["-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps"];
+    succeed(Command::new(python).args(install).arg(wheel))?;
+    succeed(Command::new(python).args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "python/tests"]).current_dir(root))
+}
+
 /// Runs all tests; `filter` goes to the test runner.
 pub fn run(root: &Path, filter: &[String]) -> Result<()> {
     let python = python(root)?;
@@ -106,6 +121,9 @@ pub fn run(root: &Path, filter: &[String]) -> Result<()> {
         succeed(&mut test(&["test", "--quiet", "--workspace", "--doc"]))?;
         // Ignored in plain `cargo test`, since they need the environment made above.
         succeed(&mut test(&["test", "--quiet", "--workspace", "--test", "cli", "--", "--ignored", "python::"]))?;
+    }
+    if filter.is_empty() {
+        package(root, &python)?;
     }
     let browser = browser(root)?;
     if let Err(why) = &browser {
