@@ -135,7 +135,7 @@ def test_arrays_stay_as_they_are(ds):
 
 def test_wrong_options_are_errors(ds):
     for wrong in (
-        {"batch": 0}, {"batch": 8, "rank": 2, "world": 2}, {"batch": 8, "micro": 3}, {"batch": "3 apples"},
+        {"batch": 0}, {"batch": 8, "rank": 2, "world": 2}, {"batch": 8, "micro": 0}, {"batch": "3 apples"},
         {"batch": 8, "phase_end": "fill"}, {"batch": 8, "cp": (0, 2, "spiral")}, {"batch": 8, "outputs": ("pixels",)},
         {"batch": 8, "format": "jax"}, {"batch": 8, "phase": "nowhere"},
     ):
