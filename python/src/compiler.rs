@@ -119,6 +119,9 @@ fn check(py: Python<'_>, file: PathBuf) -> PyResult<Vec<String>> {
     Ok(loaded.curriculum.warnings)
 }
 
+/// JSON, text, a note, and an error to raise.
+type Planned = (String, String, Option<String>, Option<Py<PyAny>>);
+
 /// The plan as JSON and as text, what it stands on where no data was read, and why it cannot be carried out.
 #[pyfunction]
 #[pyo3(signature = (file, *, data, scale, simulate, threads))]
@@ -129,7 +132,7 @@ fn plan(
     scale: &str,
     simulate: bool,
     threads: Option<u16>,
-) -> PyResult<(String, String, Option<String>, Option<Py<PyAny>>)> {
+) -> PyResult<Planned> {
     let scale = value("scale", scale, values::scale)?;
     let threads = self::threads(threads)?;
     let work = move |_send: Sender<String>| {
@@ -147,6 +150,7 @@ fn plan(
 /// Compiles; whether the dataset was there already. `progress` is called with lines of JSON.
 #[pyfunction]
 #[pyo3(signature = (file, out, *, data, phases, scale, thin, memory, threads, work, progress))]
+#[expect(clippy::too_many_arguments, reason = "each is a keyword in Python")]
 fn compile(
     py: Python<'_>,
     file: PathBuf,

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use syllabus_reader::loader::{
-    Allocate, Array, Borders, Context, Cut, IdType, LoaderOptions, LoaderState, Memory as Block, MicroBatch, Outputs, PhaseEnd,
-    Reads, heap,
+    Allocate, Array, Borders, Context, Cut, IdType, LoaderOptions, LoaderState, Memory as Block, MicroBatch, Outputs,
+    PhaseEnd, Reads, heap,
 };
 use syllabus_reader::{BatchSize, FillOptions};
 
@@ -25,7 +25,7 @@ struct Blocks {
 
 impl Blocks {
     /// `allocate(bytes)` gives the owner and the address of at least so many bytes.
-    fn new(allocate: &Py<PyAny>, bytes: usize) -> syllabus_reader::Result<Box<dyn Block>> {
+    fn made(allocate: &Py<PyAny>, bytes: usize) -> syllabus_reader::Result<Box<dyn Block>> {
         let made = Python::attach(|py| allocate.call1(py, (bytes,))?.extract::<(Py<PyAny>, usize)>(py));
         let (owner, pointer) = made.map_err(|error| syllabus_reader::Error::Io(std::io::Error::other(error)))?;
         Ok(Box::new(Self { pointer, length: bytes, _owner: owner }))
@@ -74,6 +74,7 @@ impl Loader {
         dataset, *, sizes, by, rank, world, micro, start, skip, phase_end, cp, phase, validation, ids, outputs, max_docs,
         mask_document_starts, ignore_index, threads, prefetch_bytes, allocate, rest
     ))]
+    #[expect(clippy::too_many_arguments, reason = "each is a keyword in Python")]
     fn new(
         py: Python<'_>,
         dataset: &Bound<'_, Dataset>,
@@ -141,7 +142,7 @@ impl Loader {
         let dataset = Arc::clone(&dataset.get().inner);
         let memory: Box<Allocate> = match allocate {
             None => Box::new(heap),
-            Some(allocate) => Box::new(move |bytes| Blocks::new(&allocate, bytes)),
+            Some(allocate) => Box::new(move |bytes| Blocks::made(&allocate, bytes)),
         };
         let make = || syllabus_reader::loader::Loader::with_memory(dataset, options, memory, rest);
         let inner = py.detach(make).map_err(raise)?;

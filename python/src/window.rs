@@ -276,14 +276,10 @@ impl Window {
             (*view).len = bytes;
             (*view).readonly = 1;
             (*view).itemsize = window.strides[0];
-            (*view).format = if asked(ffi::PyBUF_FORMAT) {
-                window.format().as_ptr().cast_mut()
-            } else {
-                std::ptr::null_mut()
-            };
+            (*view).format =
+                if asked(ffi::PyBUF_FORMAT) { window.format().as_ptr().cast_mut() } else { std::ptr::null_mut() };
             (*view).ndim = 1;
-            (*view).shape =
-                if asked(ffi::PyBUF_ND) { window.shape.as_ptr().cast_mut() } else { std::ptr::null_mut() };
+            (*view).shape = if asked(ffi::PyBUF_ND) { window.shape.as_ptr().cast_mut() } else { std::ptr::null_mut() };
             (*view).strides =
                 if asked(ffi::PyBUF_STRIDES) { window.strides.as_ptr().cast_mut() } else { std::ptr::null_mut() };
             (*view).suboffsets = std::ptr::null_mut();

@@ -52,6 +52,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Compare the ids of every document of the real corpus with Hugging Face's
     Ids(ids::Args),
+    /// The Python package under PyTorch's loaders and trainers (installs torch, once)
+    Torch,
     /// Near duplicates and benchmark leaks on real text, beside the truth
     Near(near::Arguments),
 }
@@ -73,6 +75,7 @@ fn main() -> Result<()> {
         Command::Bench(_) if cfg!(debug_assertions) => bench::start(&root),
         Command::Bench(arguments) => bench::run(&root, &arguments),
         Command::Ids(arguments) => ids::run(&arguments),
+        Command::Torch => testing::torch(&root),
         Command::Near(arguments) => near::run(arguments),
     }
 }

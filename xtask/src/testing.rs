@@ -93,8 +93,34 @@ fn browser(root: &Path) -> Result<std::result::Result<(PathBuf, PathBuf), String
     Ok(Ok((chromium, folder.join("node_modules"))))
 }
 
-/// Builds the Python package's wheel in the profile of the tests, installs it beside the test tools, and runs its tests.
+/// Builds the wheel of the Python package in the profile of the tests, installs it beside the test tools, and runs its tests.
 fn package(root: &Path, python: &Path) -> Result<()> {
+    let wheel = wheel(root, python)?;
+    let install = ["-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps"];
+    succeed(Command::new(python).args(install).arg(wheel))?;
+    let pytest =
+        ["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "--ignore", "python/tests/torch", "python/tests"];
+    succeed(Command::new(python).args(pytest).current_dir(root))
+}
+
+/// `cargo xtask torch`: the package under PyTorch's loaders and trainers, in the environment of `cargo xtask compat`.
+pub fn torch(root: &Path) -> Result<()> {
+    let tools = python(root)?;
+    let wheel = wheel(root, &tools)?;
+    let python = crate::compat::python(root)?;
+    let requirements = root.join("python/tests/torch/requirements.txt");
+    let install = |arguments: &[&std::ffi::OsStr]| {
+        let uv = ["-m", "uv", "pip", "install", "--quiet", "--python"];
+        succeed(Command::new(&python).args(uv).arg(&python).args(arguments))
+    };
+    install(&["--requirement".as_ref(), requirements.as_os_str()])?;
+    install(&["--force-reinstall".as_ref(), "--no-deps".as_ref(), wheel.as_os_str()])?;
+    let pytest = ["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "python/tests/torch"];
+    succeed(Command::new(&python).args(pytest).current_dir(root))
+}
+
+/// Builds the wheel of the Python package.
+fn wheel(root: &Path, python: &Path) -> Result<PathBuf> {
     let wheels = target(root).join("xtask").join("wheels");
     if wheels.exists() {
         fs_err::remove_dir_all(&wheels)?;
@@ -102,10 +128,7 @@ fn package(root: &Path, python: &Path) -> Result<()> {
     let mut build = Command::new(python);
     build.args(["-m", "maturin", "build", "--quiet", "--profile", "dev", "--out"]).arg(&wheels);
     succeed(build.arg("--interpreter").arg(python).current_dir(root.join("python")))?;
-    let wheel = fs_err::read_dir(&wheels)?.next().context("maturin built no wheel")??.path();
-    let install = ["-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps"];
-    succeed(Command::new(python).args(install).arg(wheel))?;
-    succeed(Command::new(python).args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "python/tests"]).current_dir(root))
+    Ok(fs_err::read_dir(&wheels)?.next().context("maturin built no wheel")??.path())
 }
 
 /// Runs all tests; `filter` goes to the test runner.
