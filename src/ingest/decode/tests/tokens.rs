@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use arrow::array::{Int64Array, ListArray, RecordBatch};
-use arrow::datatypes::Int32Type;
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::file::properties::WriterProperties;
+use arrow::array::{Int64Array, ListArray, RecordBatch};
+use arrow::datatypes::Int32Type;
 use syllabus_reader::format::{TokenDtype, idx, tokens::encode};
 
 use super::*;
