@@ -22,3 +22,4 @@ mod realdata;
 mod report;
 mod resume;
 mod rows;
+mod tokenized;
