@@ -98,7 +98,7 @@ impl Dataset {
             return Err(corrupt("its dataset_digest is not that of its fields".to_owned()));
         }
         let common = Arc::new(Common {
-            sources: manifest.sources.iter().map(|source| source.name.clone()).collect(),
+            sources: Arc::new(manifest.sources.iter().map(|source| source.name.clone()).collect()),
             dtype: manifest.token_dtype,
             max_token_id: manifest.max_token_id,
             pad_id: manifest.tokenizer.pad_id,

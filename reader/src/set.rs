@@ -14,7 +14,7 @@ use crate::shard::{OpenShard, Shape};
 #[derive(Debug)]
 pub(crate) struct Common {
     /// The manifest's source names.
-    pub(crate) sources: Vec<String>,
+    pub(crate) sources: std::sync::Arc<Vec<String>>,
     pub(crate) dtype: TokenDtype,
     pub(crate) max_token_id: u32,
     pub(crate) pad_id: u32,
@@ -157,8 +157,20 @@ impl WindowSet {
         let shard = self.shard_of(i)?;
         let (row, source_index) = shard.row(i - shard.first_window, &self.common.sources)?;
         let tokens = shard.tokens(i - shard.first_window, &self.common.sources)?;
+        Ok(self.window_of(i, shard, row, source_index, tokens))
+    }
+
+    /// Window `i` from its parts.
+    pub(crate) fn window_of<'a>(
+        &'a self,
+        i: u64,
+        shard: &'a OpenShard,
+        row: Row<'a>,
+        source_index: u32,
+        tokens: Tokens<'a>,
+    ) -> Window<'a> {
         let source = usize::try_from(source_index).ok().and_then(|index| self.common.sources.get(index));
-        Ok(Window {
+        Window {
             index: i,
             tokens,
             fragments: row.fragments,
@@ -167,7 +179,7 @@ impl WindowSet {
             source_index,
             phase: &self.name,
             file: &shard.path,
-        })
+        }
     }
 
     /// Tokens of window `i` of the set, from 0, without its documents.
@@ -190,7 +202,7 @@ impl WindowSet {
         Ok(Row { source, ..row })
     }
 
-    fn shard_of(&self, i: u64) -> Result<&OpenShard> {
+    pub(crate) fn shard_of(&self, i: u64) -> Result<&OpenShard> {
         if i >= self.windows {
             return Err(Error::OutOfRange(format!(
                 "`{}` has {} windows: there is no window {i}",
