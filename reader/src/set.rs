@@ -97,6 +97,7 @@ impl WindowSet {
         if count != windows {
             return Err(corrupt(format!("`{name}`: {windows} windows, but its shards hold {count}")));
         }
+        check_files(&shards)?;
         let common = std::sync::Arc::clone(common);
         Ok(Self { name, sequence_length, window_tokens, windows, first_window, first_position, shards, common })
     }
@@ -231,4 +232,33 @@ impl WindowSet {
         let shard = self.shards.get(i);
         shard.ok_or_else(|| Error::OutOfRange(format!("`{}` has {} shards", self.name, self.shards.len())))?.verify()
     }
+}
+
+/// Compares the sizes of all shards' files with the manifest; by threads where there are many, since a file system may take its
+/// time for each. The first shard that is wrong is the one that is named.
+fn check_files(shards: &[OpenShard]) -> Result<()> {
+    const EACH: usize = 256;
+    const THREADS: usize = 16;
+    let check = |part: &[OpenShard]| part.iter().try_for_each(OpenShard::check_files);
+    if shards.len() <= EACH {
+        return check(shards);
+    }
+    let each = shards.len().div_ceil(THREADS).max(EACH);
+    std::thread::scope(|scope| {
+        let mut running = Vec::new();
+        for part in shards.chunks(each) {
+            let thread = std::thread::Builder::new().spawn_scoped(scope, move || check(part));
+            running.push(thread.map_err(|_| part));
+        }
+        let mut first = Ok(());
+        for part in running {
+            let found = match part {
+                Ok(thread) => thread.join().unwrap_or_else(|_| Err(std::io::Error::other("a thread panicked").into())),
+                // No more threads are to be had: it is done here.
+                Err(part) => check(part),
+            };
+            first = first.and(found);
+        }
+        first
+    })
 }

@@ -83,7 +83,7 @@ pub(crate) fn corrupt(file: &Path, message: String) -> Error {
 }
 
 impl OpenShard {
-    /// Compares the files' sizes with the manifest. Maps nothing.
+    /// A shard as the manifest has it. Looks at no file.
     pub(crate) fn open(
         dir: &Path,
         entry: Shard,
@@ -104,10 +104,15 @@ impl OpenShard {
                 format!("the manifest says {windows} windows of {each} bytes, and {bytes} bytes"),
             ));
         }
-        check_size(&path, fs_err::metadata(&path)?.len(), entry.bytes)?;
-        fs_err::metadata(beside(&path, "arrow"))?;
         let (hashed, mapped) = (AtomicBool::new(false), OnceBox::new());
         Ok(Self { path, entry, first_window, shape, hash_on_first_touch, hashed, mapped })
+    }
+
+    /// Compares the files' sizes with the manifest.
+    pub(crate) fn check_files(&self) -> Result<()> {
+        check_size(&self.path, fs_err::metadata(&self.path)?.len(), self.entry.bytes)?;
+        fs_err::metadata(beside(&self.path, "arrow"))?;
+        Ok(())
     }
 
     fn mapped(&self) -> Result<&Mapped> {
