@@ -119,11 +119,17 @@ fn window(dir: &std::path::Path) {
         for shard in 0..3 {
             black_box(set.window(shard * 5_000).unwrap());
         }
-        println!("window: first touch of a shard of 41 MB, hashed: {hash_on_first_touch}: {:.2} ms", start.elapsed().as_secs_f64() * 1e3 / 3.0);
+        println!(
+            "window: first touch of a shard of 41 MB, hashed: {hash_on_first_touch}: {:.2} ms",
+            start.elapsed().as_secs_f64() * 1e3 / 3.0
+        );
         let tokens = each(time(5, || order.iter().for_each(|&i| _ = black_box(set.tokens(i).unwrap()))));
         let whole = each(time(5, || order.iter().for_each(|&i| _ = black_box(dataset.window(i).unwrap()))));
         let rows = each(time(5, || order.iter().for_each(|&i| _ = black_box(set.row(i).unwrap()))));
-        println!("  random order: tokens {:.0} ns (middle {:.0}), window {:.0} ns ({:.0}), row {:.0} ns ({:.0})", tokens.0, tokens.1, whole.0, whole.1, rows.0, rows.1);
+        println!(
+            "  random order: tokens {:.0} ns (middle {:.0}), window {:.0} ns ({:.0}), row {:.0} ns ({:.0})",
+            tokens.0, tokens.1, whole.0, whole.1, rows.0, rows.1
+        );
     }
 }
 

@@ -187,7 +187,8 @@ impl OpenShard {
         let mapped = self.mapped()?;
         let outside = || corrupt(&self.path, format!("window {i} lies outside the file"));
         let range = self.bytes_of(i)?;
-        let range = usize::try_from(range.start).map_err(|_| outside())?..usize::try_from(range.end).map_err(|_| outside())?;
+        let range =
+            usize::try_from(range.start).map_err(|_| outside())?..usize::try_from(range.end).map_err(|_| outside())?;
         let bytes = mapped.bin.get(range.clone()).ok_or_else(outside)?;
         populate(&mapped.bin, range, &self.path)?;
         // A map begins at a page and windows are whole tokens, so this never fails.

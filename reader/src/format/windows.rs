@@ -322,7 +322,8 @@ impl<B: AsRef<[u8]>> WindowsReader<B> {
     /// # Errors
     /// [`Error::Corrupt`] when the bytes are not an `.arrow` with this format's columns.
     pub fn new(file: PathBuf, bytes: B) -> Result<Self> {
-        let layout = Layout::parse(bytes.as_ref(), &|_| Ok(())).map_err(|message| Error::Corrupt { file: file.clone(), message })?;
+        let layout = Layout::parse(bytes.as_ref(), &|_| Ok(()))
+            .map_err(|message| Error::Corrupt { file: file.clone(), message })?;
         Ok(Self { file, bytes, layout })
     }
 

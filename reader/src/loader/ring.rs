@@ -174,12 +174,7 @@ impl Ring {
 }
 
 /// Fills one piece, with the files that `reading` has open.
-pub(crate) fn fill(
-    work: &Work,
-    task: &Task,
-    mut slot: Slot,
-    reading: &mut Reading,
-) -> Result<(Written, Slot)> {
+pub(crate) fn fill(work: &Work, task: &Task, mut slot: Slot, reading: &mut Reading) -> Result<(Written, Slot)> {
     let layout = work.layout(task)?;
     if !slot.fits(&layout) {
         return Err(Error::OutOfRange(format!("a block of memory does not fit step {}", task.step)));
