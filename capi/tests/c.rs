@@ -1,4 +1,6 @@
 //! C programs against the library: the example, many wrong uses, forks and threads; plain, with sanitizers, under valgrind.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what fails here is a test")]
 #![cfg(unix)]
 
 #[path = "../../reader/src/tests/fixture.rs"]

@@ -2,8 +2,8 @@
 //!
 //! Datasets are written to the folder for temporary files. All numbers are of a warm page cache.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a benchmark talks, and dies")]
-#![expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures for people")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark talks, and dies")]
+#![expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "figures for people")]
 
 #[path = "../src/tests/fixture.rs"]
 mod fixture;
