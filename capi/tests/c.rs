@@ -144,7 +144,9 @@ fn sanitizers_find_nothing() {
     let program = compile("../examples/read.c", place.path(), &flags).unwrap();
     assert_eq!(run(Command::new(&program).arg(data.path())), expected(data.path()));
     let program = compile("tests/use.c", place.path(), &flags).unwrap();
-    for mode in MODES {
+    // GCC 12's sanitizers leave their allocator's locks closed in a child of a process with threads, so children may wait for ever;
+    // without sanitizers they are tested above.
+    for mode in MODES.into_iter().filter(|mode| *mode != "forks") {
         run(Command::new(&program).arg(mode).arg(data.path()));
     }
     run(Command::new(&program).arg("cut").arg(data.path()).arg(data.path().join("a/00000.bin")));
