@@ -1,7 +1,7 @@
 //! Syllabus compiles a training curriculum into token shards.
 //!
 //! One folder a stage, in the order of the data: [`curriculum`] → [`plan`] → [`ingest`] (with [`tokenize`]) → [`dedup`] →
-//! [`store`] → [`mix`] → [`emit`] → [`ledger`] → [`report`]; [`verify`] proves what came out, [`inspect`] shows it,
+//! [`store`] → [`mix`] → [`emit`] → [`ledger`] → [`report`]; [`preview`] looks ahead, [`verify`] proves what came out, [`inspect`] shows it,
 //! and [`cli`] is the command line.
 
 pub mod cli;
@@ -17,6 +17,7 @@ pub mod inspect;
 pub mod ledger;
 pub mod mix;
 pub mod plan;
+pub mod preview;
 pub mod report;
 pub mod sample;
 pub mod store;

@@ -7,7 +7,7 @@ use crate::curriculum::Resolved;
 use crate::curriculum::checked::TextRule;
 use crate::curriculum::resolved::SourceFile;
 use crate::error::{Error, Result};
-use crate::ingest::decode::{self, Limits, ReadSpec};
+use crate::ingest::decode::{self, Content, Limits, ReadSpec};
 use crate::ingest::{Thin, Verdict, judge};
 use crate::plan::SourceSize;
 use crate::plan::estimate::{Sample, estimate};
@@ -59,6 +59,10 @@ pub fn judged(resolved: &Resolved) -> Result<Vec<(String, String)>> {
         let spec = Arc::new(ReadSpec::of_source(source, small()));
         let most = judged_bytes(files);
         let mut texts = Vec::new();
+        // Ids that were there before are not the backend's.
+        if source.tokenized.is_some() {
+            continue;
+        }
         for file in files.iter().step_by(files.len().div_ceil(JUDGED_FILES).max(1)) {
             // They are chosen among four times as much.
             texts.extend(decode::texts(file, &spec, JUDGED_TEXTS, most * 4)?);
@@ -154,7 +158,19 @@ fn measure(
     let mut ids = Vec::new();
     let mut sum = Sample { file_bytes: 0, rows: 0, text_bytes: 0, tokens: 0, documents: 0 };
     let mut largest = 0;
-    let seen = decode::estimate(file, spec, BYTES, &mut |text| {
+    let seen = decode::estimate(file, spec, BYTES, &mut |content| {
+        let text = match content {
+            Content::Text(text) => text,
+            Content::Ids(ids) => {
+                // Some may get a BOS or EOS that they lack: not worth a look at each.
+                sum.documents += 1;
+                sum.tokens += ids.len() as u64;
+                let bytes = (ids.len() * contract.dtype.width()) as u64;
+                sum.text_bytes += bytes;
+                largest = largest.max(bytes);
+                return Ok(());
+            }
+        };
         if let Verdict::Document(_) = judge(text, rules, Thin::new(None)) {
             ids.clear();
             encoder.encode(text, &mut ids)?;

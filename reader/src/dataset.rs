@@ -7,7 +7,7 @@ use crate::batches::{BatchOptions, Batches};
 use crate::error::{Error, Result};
 use crate::format::TokenDtype;
 use crate::format::digest::{Digest, to_hex};
-use crate::format::manifest::Manifest;
+use crate::format::manifest::{Manifest, PhaseSummary};
 use crate::set::{Common, Window, WindowSet};
 
 /// How a dataset is opened, and what the caller relies on: whatever is `Some` must hold, or opening fails.
@@ -94,11 +94,12 @@ impl Dataset {
 
     fn from_manifest(dir: &Path, manifest: Manifest, hash_on_first_touch: bool) -> Result<Self> {
         let corrupt = |message| Error::Corrupt { file: Manifest::path(dir), message };
-        if to_hex(&manifest.recompute_digest()?) != manifest.dataset_digest {
+        let digests = manifest.phases.iter().map(PhaseSummary::recompute_digest).collect::<Result<Vec<_>>>()?;
+        if manifest.chain(&digests)?.last().map(to_hex).as_ref() != Some(&manifest.dataset_digest) {
             return Err(corrupt("its dataset_digest is not that of its fields".to_owned()));
         }
         let common = Arc::new(Common {
-            sources: manifest.sources.iter().map(|source| source.name.clone()).collect(),
+            sources: Arc::new(manifest.sources.iter().map(|source| source.name.clone()).collect()),
             dtype: manifest.token_dtype,
             max_token_id: manifest.max_token_id,
             pad_id: manifest.tokenizer.pad_id,
@@ -106,8 +107,8 @@ impl Dataset {
         });
         let (mut windows, mut position) = (0_u64, 0_u64);
         let mut phases = Vec::with_capacity(manifest.phases.len());
-        for phase in &manifest.phases {
-            if to_hex(&phase.recompute_digest()?) != phase.digest {
+        for (phase, digest) in manifest.phases.iter().zip(&digests) {
+            if to_hex(digest) != phase.digest {
                 return Err(corrupt(format!("the digest of `{}` is not that of its fields", phase.name)));
             }
             let set = WindowSet::phase(dir, phase, (windows, position), &common)?;

@@ -138,25 +138,43 @@ pub(crate) fn fill<'a, I: Id>(
     buffers: &mut Buffers<'_, I>,
     options: &FillOptions,
 ) -> Result<Filled> {
+    let mut filled = begin(set, rows, buffers)?;
+    for (row, window) in windows.enumerate() {
+        fill_row(set, &window?, row, &mut filled, buffers, options)?;
+    }
+    Ok(filled)
+}
+
+/// Makes ready for `rows` rows.
+pub(crate) fn begin<I: Id>(set: &WindowSet, rows: usize, buffers: &mut Buffers<'_, I>) -> Result<Filled> {
     let too_large = || Error::OutOfRange(format!("a batch of {rows} rows does not fit 32-bit borders"));
     let s = usize::try_from(set.sequence_length()).map_err(|_| too_large())?;
-    let mut filled = Filled { rows, sequence_length: s, max_seqlen: 0 };
+    let filled = Filled { rows, sequence_length: s, max_seqlen: 0 };
     let total = rows.checked_mul(s).ok_or_else(too_large)?;
     if let Some(borders) = &mut buffers.cu_seqlens {
         i32::try_from(total).map_err(|_| too_large())?;
         borders.clear();
         borders.push(0);
     }
-    for (row, window) in windows.enumerate() {
-        let window = window?;
-        let longest = fill_row(set, &window, row, s, buffers, options)?;
-        filled.max_seqlen = filled.max_seqlen.max(longest);
-    }
     Ok(filled)
 }
 
+/// Writes row `row`.
+pub(crate) fn fill_row<I: Id>(
+    set: &WindowSet,
+    window: &Window<'_>,
+    row: usize,
+    filled: &mut Filled,
+    buffers: &mut Buffers<'_, I>,
+    options: &FillOptions,
+) -> Result<()> {
+    let longest = write_row(set, window, row, filled.sequence_length, buffers, options)?;
+    filled.max_seqlen = filled.max_seqlen.max(longest);
+    Ok(())
+}
+
 /// Writes one row; gives the length of its longest fragment.
-fn fill_row<I: Id>(
+fn write_row<I: Id>(
     set: &WindowSet,
     window: &Window<'_>,
     row: usize,

@@ -63,6 +63,7 @@
 extern crate self as syllabus_reader;
 
 mod batches;
+mod copy;
 mod dataset;
 mod error;
 mod fill;

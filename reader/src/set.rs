@@ -14,7 +14,7 @@ use crate::shard::{OpenShard, Shape};
 #[derive(Debug)]
 pub(crate) struct Common {
     /// The manifest's source names.
-    pub(crate) sources: Vec<String>,
+    pub(crate) sources: std::sync::Arc<Vec<String>>,
     pub(crate) dtype: TokenDtype,
     pub(crate) max_token_id: u32,
     pub(crate) pad_id: u32,
@@ -97,6 +97,7 @@ impl WindowSet {
         if count != windows {
             return Err(corrupt(format!("`{name}`: {windows} windows, but its shards hold {count}")));
         }
+        check_files(&shards)?;
         let common = std::sync::Arc::clone(common);
         Ok(Self { name, sequence_length, window_tokens, windows, first_window, first_position, shards, common })
     }
@@ -157,8 +158,20 @@ impl WindowSet {
         let shard = self.shard_of(i)?;
         let (row, source_index) = shard.row(i - shard.first_window, &self.common.sources)?;
         let tokens = shard.tokens(i - shard.first_window, &self.common.sources)?;
+        Ok(self.window_of(i, shard, row, source_index, tokens))
+    }
+
+    /// Window `i` from its parts.
+    pub(crate) fn window_of<'a>(
+        &'a self,
+        i: u64,
+        shard: &'a OpenShard,
+        row: Row<'a>,
+        source_index: u32,
+        tokens: Tokens<'a>,
+    ) -> Window<'a> {
         let source = usize::try_from(source_index).ok().and_then(|index| self.common.sources.get(index));
-        Ok(Window {
+        Window {
             index: i,
             tokens,
             fragments: row.fragments,
@@ -167,7 +180,7 @@ impl WindowSet {
             source_index,
             phase: &self.name,
             file: &shard.path,
-        })
+        }
     }
 
     /// Tokens of window `i` of the set, from 0, without its documents.
@@ -190,7 +203,7 @@ impl WindowSet {
         Ok(Row { source, ..row })
     }
 
-    fn shard_of(&self, i: u64) -> Result<&OpenShard> {
+    pub(crate) fn shard_of(&self, i: u64) -> Result<&OpenShard> {
         if i >= self.windows {
             return Err(Error::OutOfRange(format!(
                 "`{}` has {} windows: there is no window {i}",
@@ -219,4 +232,33 @@ impl WindowSet {
         let shard = self.shards.get(i);
         shard.ok_or_else(|| Error::OutOfRange(format!("`{}` has {} shards", self.name, self.shards.len())))?.verify()
     }
+}
+
+/// Compares the sizes of all shards' files with the manifest; by threads where there are many, since a file system may take its
+/// time for each. The first shard that is wrong is the one that is named.
+fn check_files(shards: &[OpenShard]) -> Result<()> {
+    const EACH: usize = 256;
+    const THREADS: usize = 16;
+    let check = |part: &[OpenShard]| part.iter().try_for_each(OpenShard::check_files);
+    if shards.len() <= EACH {
+        return check(shards);
+    }
+    let each = shards.len().div_ceil(THREADS).max(EACH);
+    std::thread::scope(|scope| {
+        let mut running = Vec::new();
+        for part in shards.chunks(each) {
+            let thread = std::thread::Builder::new().spawn_scoped(scope, move || check(part));
+            running.push(thread.map_err(|_| part));
+        }
+        let mut first = Ok(());
+        for part in running {
+            let found = match part {
+                Ok(thread) => thread.join().unwrap_or_else(|_| Err(std::io::Error::other("a thread panicked").into())),
+                // No more threads are to be had: it is done here.
+                Err(part) => check(part),
+            };
+            first = first.and(found);
+        }
+        first
+    })
 }

@@ -1,13 +1,15 @@
 //! A shard as the reader sees it: mapped when first touched, compared with the manifest before anything is read.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use memmap2::Mmap;
 
 use crate::error::{Error, Result};
 use crate::format::digest::{Digest, to_hex};
 use crate::format::manifest::Shard;
-use crate::format::windows::{Row, WindowsReader};
+use crate::format::windows::{PartReader, Row, WindowsReader};
 use crate::format::{TokenDtype, beside, tokens::Tokens};
 use crate::map::{map, populate};
 use crate::once::OnceBox;
@@ -21,7 +23,7 @@ pub(crate) struct Shape {
 
 impl Shape {
     /// Bytes of a window.
-    fn window_bytes(self) -> u64 {
+    pub(crate) fn window_bytes(self) -> u64 {
         u64::from(self.window_tokens) * u64::from(self.dtype.width_u8())
     }
 }
@@ -30,8 +32,35 @@ impl Shape {
 struct Mapped {
     bin: Mmap,
     rows: WindowsReader<Mmap>,
-    /// Source of each entry of the file's dictionary, as an index into the manifest's sources.
-    sources: Vec<u32>,
+    /// Which row batches are known to be in memory.
+    populated: Box<[AtomicBool]>,
+    sources: Sources,
+}
+
+/// Which of the manifest's sources each entry of a file's dictionary is; `None`: the dictionary is the manifest's list.
+#[derive(Debug, Clone)]
+pub(crate) struct Sources(Option<Box<[u32]>>);
+
+impl Sources {
+    fn new(names: &[String], all: &[String], file: &Path) -> Result<Self> {
+        if names == all {
+            return Ok(Self(None));
+        }
+        let index = |name: &String| {
+            let position = all.iter().position(|source| source == name);
+            position
+                .and_then(|i| u32::try_from(i).ok())
+                .ok_or_else(|| corrupt(file, format!("source `{name}` is not in the manifest")))
+        };
+        Ok(Self(Some(names.iter().map(index).collect::<Result<_>>()?)))
+    }
+
+    /// The manifest's source for row `i` of `file`, which names `source` of its dictionary.
+    pub(crate) fn of(&self, source: u32, file: &Path, i: u64) -> Result<u32> {
+        let Some(sources) = &self.0 else { return Ok(source) };
+        let found = usize::try_from(source).ok().and_then(|source| sources.get(source)).copied();
+        found.ok_or_else(|| corrupt(file, format!("row {i} names no source")))
+    }
 }
 
 /// A shard of an opened dataset.
@@ -42,17 +71,19 @@ pub(crate) struct OpenShard {
     pub(crate) entry: Shard,
     /// Windows of its set before it.
     pub(crate) first_window: u64,
-    shape: Shape,
+    pub(crate) shape: Shape,
     hash_on_first_touch: bool,
+    /// Its digests were compared, by whoever came first.
+    hashed: AtomicBool,
     mapped: OnceBox<Mapped>,
 }
 
-fn corrupt(file: &Path, message: String) -> Error {
+pub(crate) fn corrupt(file: &Path, message: String) -> Error {
     Error::Corrupt { file: file.to_owned(), message }
 }
 
 impl OpenShard {
-    /// Compares the files' sizes with the manifest. Maps nothing.
+    /// A shard as the manifest has it. Looks at no file.
     pub(crate) fn open(
         dir: &Path,
         entry: Shard,
@@ -73,66 +104,103 @@ impl OpenShard {
                 format!("the manifest says {windows} windows of {each} bytes, and {bytes} bytes"),
             ));
         }
-        check_size(&path, fs_err::metadata(&path)?.len(), entry.bytes)?;
-        fs_err::metadata(beside(&path, "arrow"))?;
-        Ok(Self { path, entry, first_window, shape, hash_on_first_touch, mapped: OnceBox::new() })
+        let (hashed, mapped) = (AtomicBool::new(false), OnceBox::new());
+        Ok(Self { path, entry, first_window, shape, hash_on_first_touch, hashed, mapped })
+    }
+
+    /// Compares the files' sizes with the manifest.
+    pub(crate) fn check_files(&self) -> Result<()> {
+        check_size(&self.path, fs_err::metadata(&self.path)?.len(), self.entry.bytes)?;
+        fs_err::metadata(beside(&self.path, "arrow"))?;
+        Ok(())
     }
 
     fn mapped(&self) -> Result<&Mapped> {
         self.mapped.get().map_or_else(|| Err(corrupt(&self.path, "not mapped".to_owned())), Ok)
     }
 
-    /// Maps the shard unless that was done. Two threads may both map it; one map stays.
-    pub(crate) fn touch(&self, sources: &[String]) -> Result<()> {
-        if self.mapped.get().is_some() {
-            return Ok(());
-        }
-        let rows = WindowsReader::open(&beside(&self.path, "arrow"))?;
+    /// Opens the `.arrow`, whose rows must be as many as the manifest says.
+    fn open_rows(&self, sources: &Arc<Vec<String>>) -> Result<(WindowsReader<Mmap>, Sources)> {
+        let mut rows = WindowsReader::open(&beside(&self.path, "arrow"))?;
         if rows.rows() != self.entry.windows {
             let message = format!("{} rows, but the manifest says {} windows", rows.rows(), self.entry.windows);
             return Err(corrupt(rows.file(), message));
         }
-        let index = |name: &String| {
-            let position = sources.iter().position(|source| source == name);
-            position
-                .and_then(|i| u32::try_from(i).ok())
-                .ok_or_else(|| corrupt(rows.file(), format!("source `{name}` is not in the manifest")))
-        };
-        let sources = rows.sources().iter().map(index).collect::<Result<Vec<_>>>()?;
-        let bin = map(&self.path)?;
-        check_size(&self.path, u64::try_from(bin.len()).unwrap_or(u64::MAX), self.entry.bytes)?;
-        if self.hash_on_first_touch {
-            populate(&bin, 0..bin.len(), &self.path)?;
-            check_digest(&self.path, *blake3::hash(&bin).as_bytes(), &self.entry.digest)?;
+        rows.share(sources);
+        let of = Sources::new(rows.sources(), sources, rows.file())?;
+        Ok((rows, of))
+    }
+
+    /// Compares the digests where that was asked for and not yet done; `hash` reads the `.bin`.
+    fn hash_once(&self, rows: &WindowsReader<Mmap>, hash: impl FnOnce() -> Result<Digest>) -> Result<()> {
+        if self.hash_on_first_touch && !self.hashed.load(Ordering::Acquire) {
+            check_digest(&self.path, hash()?, &self.entry.digest)?;
+            rows.populate()?;
             check_digest(rows.file(), rows.digest()?, &self.entry.windows_digest)?;
+            self.hashed.store(true, Ordering::Release);
         }
-        self.mapped.set(Mapped { bin, rows, sources });
         Ok(())
     }
 
+    /// Maps the shard unless that was done. Two threads may both map it; one map stays.
+    pub(crate) fn touch(&self, sources: &Arc<Vec<String>>) -> Result<()> {
+        if self.mapped.get().is_some() {
+            return Ok(());
+        }
+        let (rows, of) = self.open_rows(sources)?;
+        let bin = map(&self.path)?;
+        check_size(&self.path, u64::try_from(bin.len()).unwrap_or(u64::MAX), self.entry.bytes)?;
+        self.hash_once(&rows, || {
+            populate(&bin, 0..bin.len(), &self.path)?;
+            Ok(*blake3::hash(&bin).as_bytes())
+        })?;
+        let populated = (0..rows.batches()).map(|_| AtomicBool::new(false)).collect();
+        self.mapped.set(Mapped { bin, rows, populated, sources: of });
+        Ok(())
+    }
+
+    /// Opens the shard's files for reading by calls, beside and without its maps.
+    pub(crate) fn files(&self, sources: &Arc<Vec<String>>) -> Result<(fs_err::File, PartReader, Sources)> {
+        let (rows, of) = self.open_rows(sources)?;
+        let bin = fs_err::File::open(&self.path)?;
+        check_size(&self.path, bin.metadata()?.len(), self.entry.bytes)?;
+        self.hash_once(&rows, || {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_reader(&bin)?;
+            Ok(*hasher.finalize().as_bytes())
+        })?;
+        Ok((bin, rows.into_parts(), of))
+    }
+
     /// Window `i` of the shard: its row, and its source as an index into the manifest's sources.
-    pub(crate) fn row(&self, i: u64, sources: &[String]) -> Result<(Row<'_>, u32)> {
+    pub(crate) fn row(&self, i: u64, sources: &Arc<Vec<String>>) -> Result<(Row<'_>, u32)> {
         self.touch(sources)?;
         let mapped = self.mapped()?;
+        mapped.rows.populate_row(i, &mapped.populated)?;
         let row = mapped.rows.row(i)?;
-        let source = usize::try_from(row.source).ok().and_then(|source| mapped.sources.get(source)).copied();
-        let source = source.ok_or_else(|| corrupt(mapped.rows.file(), format!("row {i} names no source")))?;
-        Ok((row, source))
+        Ok((row, mapped.sources.of(row.source, mapped.rows.file(), i)?))
     }
 
     /// Tokens of window `i` of the shard, brought into memory by a checked call.
-    pub(crate) fn tokens(&self, i: u64, sources: &[String]) -> Result<Tokens<'_>> {
+    pub(crate) fn tokens(&self, i: u64, sources: &Arc<Vec<String>>) -> Result<Tokens<'_>> {
         self.touch(sources)?;
         let mapped = self.mapped()?;
         let outside = || corrupt(&self.path, format!("window {i} lies outside the file"));
-        let each = self.shape.window_bytes();
-        let start = i.checked_mul(each).ok_or_else(outside)?;
-        let end = start.checked_add(each).ok_or_else(outside)?;
-        let range = usize::try_from(start).map_err(|_| outside())?..usize::try_from(end).map_err(|_| outside())?;
+        let range = self.bytes_of(i)?;
+        let range =
+            usize::try_from(range.start).map_err(|_| outside())?..usize::try_from(range.end).map_err(|_| outside())?;
         let bytes = mapped.bin.get(range.clone()).ok_or_else(outside)?;
         populate(&mapped.bin, range, &self.path)?;
         // A map begins at a page and windows are whole tokens, so this never fails.
         Tokens::from_bytes(bytes, self.shape.dtype).ok_or_else(outside)
+    }
+
+    /// The bytes of the `.bin` that hold window `i` of the shard.
+    pub(crate) fn bytes_of(&self, i: u64) -> Result<std::ops::Range<u64>> {
+        let each = self.shape.window_bytes();
+        let end = i.checked_add(1).and_then(|next| next.checked_mul(each)).filter(|&end| end <= self.entry.bytes);
+        let end = end.ok_or_else(|| corrupt(&self.path, format!("window {i} lies outside the file")))?;
+        Ok(end - each..end)
     }
 
     /// Reads and hashes all three files.
@@ -143,7 +211,9 @@ impl OpenShard {
         let index = beside(&self.path, "idx");
         check_digest(&index, hash_file(&index)?.1, &self.entry.index_digest)?;
         let rows = beside(&self.path, "arrow");
-        check_digest(&rows, WindowsReader::open(&rows)?.digest()?, &self.entry.windows_digest)
+        let reader = WindowsReader::open(&rows)?;
+        reader.populate()?;
+        check_digest(&rows, reader.digest()?, &self.entry.windows_digest)
     }
 }
 

@@ -4,6 +4,7 @@ mod batches;
 mod fill;
 mod fixture;
 mod loader;
+mod safety;
 
 use std::path::Path;
 

@@ -11,11 +11,11 @@ mod export;
 mod inspect;
 mod memory;
 mod plan;
-mod progress;
+pub mod progress;
 mod report;
 mod room;
 mod schema;
-mod values;
+pub mod values;
 mod verify;
 
 use std::io::{IsTerminal, Write};
@@ -37,8 +37,7 @@ pub fn main(allocator: Allocator) -> ExitCode {
         Ok(args) => args,
         Err(error) => return usage(&error),
     };
-    raise_open_files();
-    quiet_contained_panics();
+    prepare();
     let result = match args.command {
         Command::Check(args) => check::run(&args),
         Command::Plan(args) => plan::run(&args),
@@ -59,6 +58,16 @@ pub fn main(allocator: Allocator) -> ExitCode {
         Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+/// What a process does once before it reads sources: as many open files as the system allows, and no words of panics that the
+/// decoders contain.
+pub fn prepare() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        raise_open_files();
+        quiet_contained_panics();
+    });
 }
 
 /// Decoding crates panic on some damaged files; the decoder turns that into an error, and its message is the one to show.

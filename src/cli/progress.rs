@@ -16,10 +16,16 @@ use crate::plan::number;
 pub fn show(mode: ProgressMode) -> Box<dyn Progress> {
     match mode {
         ProgressMode::Auto if std::io::stderr().is_terminal() => Box::new(Bars::default()),
-        ProgressMode::Auto | ProgressMode::Plain => Box::new(Lines::new(Style::Plain)),
-        ProgressMode::Json => Box::new(Lines::new(Style::Json)),
-        ProgressMode::None => Box::new(Lines::new(Style::None)),
+        ProgressMode::Auto | ProgressMode::Plain => Box::new(Lines::new(Style::Plain, say)),
+        ProgressMode::Json => Box::new(json_lines(say)),
+        ProgressMode::None => Box::new(Lines::new(Style::None, say)),
     }
+}
+
+/// Hands each event to `to`, as a JSON object: `event` (`begin`, `progress`, `end`), `stage`, `seconds`, and where they are known
+/// `parts` and `windows` (`done`, `of`), `documents` and `bytes`; or `event` (`note`, `warning`) and `message`.
+pub fn json_lines(to: impl Fn(&str) + Send + Sync) -> impl Progress {
+    Lines::new(Style::Json, to)
 }
 
 fn rate(bytes: u64, seconds: f64) -> String {
@@ -108,9 +114,10 @@ enum Style {
 }
 
 /// One line for each event, at most one each ten seconds (JSON: each second) within a stage.
-struct Lines {
+struct Lines<F> {
     style: Style,
     state: Mutex<State>,
+    say: F,
 }
 
 struct State {
@@ -122,12 +129,12 @@ struct State {
     ingested: (u64, u64, u64, u64),
 }
 
-impl Lines {
-    fn new(style: Style) -> Self {
+impl<F: Fn(&str)> Lines<F> {
+    fn new(style: Style, say: F) -> Self {
         let now = Instant::now();
         let stage = Stage::Tokenizer;
         let state = State { stage, since: now, told: now, windows: 0, total: None, ingested: (0, 0, 0, 0) };
-        Self { style, state: Mutex::new(state) }
+        Self { style, state: Mutex::new(state), say }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -151,10 +158,10 @@ impl Lines {
                 if let Some(total) = state.total {
                     line["windows"] = json!({"done": state.windows, "of": total});
                 }
-                say(&line.to_string());
+                (self.say)(&line.to_string());
             }
             (Style::Plain, _) if event == "begin" => {}
-            (Style::Plain, Stage::Ingest) => say(&format!(
+            (Style::Plain, Stage::Ingest) => (self.say)(&format!(
                 "{name:<10} {:>8}  {units} of {of} parts, {} documents, {} of text, {}",
                 number::duration(seconds),
                 number::count(documents),
@@ -165,7 +172,7 @@ impl Lines {
                 let windows = state
                     .total
                     .map(|total| format!("  {} of {} windows", number::count(state.windows), number::count(total)));
-                say(&format!("{name:<10} {:>8}{}", number::duration(seconds), windows.unwrap_or_default()));
+                (self.say)(&format!("{name:<10} {:>8}{}", number::duration(seconds), windows.unwrap_or_default()));
             }
         }
     }
@@ -178,7 +185,7 @@ impl Lines {
     }
 }
 
-impl Progress for Lines {
+impl<F: Fn(&str) + Send + Sync> Progress for Lines<F> {
     fn begin(&self, stage: Stage, total: Option<u64>) {
         let now = Instant::now();
         let mut state = self.state();
@@ -204,16 +211,16 @@ impl Progress for Lines {
 
     fn note(&self, line: &str) {
         match self.style {
-            Style::Plain => say(line),
-            Style::Json => say(&json!({"event": "note", "message": line}).to_string()),
+            Style::Plain => (self.say)(line),
+            Style::Json => (self.say)(&json!({"event": "note", "message": line}).to_string()),
             Style::None => {}
         }
     }
 
     fn warn(&self, line: &str) {
         match self.style {
-            Style::Json => say(&json!({"event": "warning", "message": line}).to_string()),
-            Style::Plain | Style::None => say(&format!("warning: {line}")),
+            Style::Json => (self.say)(&json!({"event": "warning", "message": line}).to_string()),
+            Style::Plain | Style::None => (self.say)(&format!("warning: {line}")),
         }
     }
 }

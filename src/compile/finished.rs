@@ -37,9 +37,12 @@ pub fn check(out: &Path, work: &Path, request: &str, progress: &dyn Progress) ->
 
 /// OUT is about to change: from here until the end it is no dataset. Shards of the one that was there go.
 pub fn begin(out: &Path, work: &Path) -> Result<()> {
+    // Neither may come back after a loss of power, beside shards of another compile.
     remove_if_there(&marker(work))?;
+    files::sync_folder(work)?;
     let Ok(old) = Manifest::read(out) else { return remove_if_there(&Manifest::path(out)) };
     remove_if_there(&Manifest::path(out))?;
+    files::sync_folder(out)?;
     let shards = old.phases.iter().flat_map(|p| &p.shards).chain(old.validation.iter().flat_map(|v| &v.shards));
     for shard in shards {
         let path = out.join(&shard.file);

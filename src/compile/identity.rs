@@ -8,6 +8,7 @@ use syllabus_reader::format::digest::to_hex;
 
 use super::Options;
 use crate::curriculum::Resolved;
+use crate::curriculum::checked::Source;
 use crate::curriculum::resolved::SourceFile;
 use crate::dedup::near::signature;
 use crate::error::Result;
@@ -46,14 +47,31 @@ pub fn sources(resolved: &Resolved) -> Result<BTreeMap<String, BTreeMap<String, 
     for (source, files) in resolved.curriculum.sources.iter().zip(&resolved.files) {
         let mut of = BTreeMap::new();
         of.insert("`text`".to_owned(), format!("{:?}", source.text));
+        if let Some(tokenized) = &source.tokenized {
+            of.insert("`tokenized`".to_owned(), format!("{tokenized:?}"));
+        }
         of.insert("`where`".to_owned(), source.filter.as_ref().map(|f| f.text.clone()).unwrap_or_default());
         of.insert("text rules".to_owned(), format!("{:?}", source.rules));
         of.insert("`on_bad_row`".to_owned(), format!("{:?}", source.on_bad_row));
         of.insert("`max_document_bytes`".to_owned(), source.max_document_bytes.to_string());
-        of.insert("files".to_owned(), files_digest(files)?);
+        of.insert("files".to_owned(), files_digest(&with_sidecars(source, files)?)?);
         sources.insert(source.name.clone(), of);
     }
     Ok(sources)
+}
+
+/// The files, and what lies beside them that says where documents end.
+fn with_sidecars(source: &Source, files: &[SourceFile]) -> Result<Vec<SourceFile>> {
+    let mut all = files.to_vec();
+    for file in files {
+        for path in source.tokenized.iter().flat_map(|tokenized| tokenized.sidecars(&file.path)) {
+            // One that is not there may be one that need not be.
+            if let Ok(metadata) = fs_err::metadata(&path) {
+                all.push(SourceFile { path, bytes: metadata.len() });
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// Digest of paths, sizes and times of change: enough to notice that a file is not the one that was read.

@@ -4,8 +4,10 @@
 //! they know nothing of the file system (see `resolved`) nor of YAML (see `raw`).
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use num_rational::BigRational;
+use syllabus_reader::format::TokenDtype;
 
 use super::expect::Expect;
 use super::filter::Filter;
@@ -179,6 +181,8 @@ pub struct Source {
     pub files: Vec<String>,
     /// Where the text comes from.
     pub text: TextTemplate,
+    /// How the files hold ids, when they hold no texts.
+    pub tokenized: Option<Tokenized>,
     /// Declared size in tokens, for planning without data.
     pub tokens: Option<u64>,
     /// How often it may be read in the whole curriculum.
@@ -197,6 +201,45 @@ pub struct Source {
     pub priority: i64,
     /// Near duplicates of this source always stay.
     pub exempt: bool,
+}
+
+/// A source whose documents are tokenized already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokenized {
+    /// Where the ids are.
+    pub format: IdFormat,
+    /// What becomes of documents without BOS or EOS.
+    pub frame: Frame,
+}
+
+/// Where ids are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdFormat {
+    /// In files of a trainer's, with the width where it was said.
+    Files(TokenFiles, Option<TokenDtype>),
+    /// In a column of lists.
+    Column(String),
+}
+
+/// Forms of files that hold ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenFiles {
+    /// `.bin` and `.idx`.
+    Megatron,
+    /// `.ds` and `.ds.index`.
+    Datatrove,
+    /// `.npy` (raw ids) and `.csv.gz`.
+    Olmo,
+}
+
+/// What becomes of documents without BOS or EOS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Frame {
+    /// They are bad rows.
+    #[default]
+    Check,
+    /// They get what they lack.
+    Complete,
 }
 
 /// How a row becomes text: `content`, or `"{title}\n\n{body}"`.
@@ -322,4 +365,22 @@ pub enum Split {
     },
     /// As a nested mix (`of:`).
     Mix(Mix),
+}
+
+impl Tokenized {
+    /// The files that may lie beside one that holds ids: the first must.
+    #[must_use]
+    pub fn sidecars(&self, file: &Path) -> Vec<PathBuf> {
+        let appended = |ending: &str| {
+            let mut name = file.as_os_str().to_owned();
+            name.push(ending);
+            PathBuf::from(name)
+        };
+        match self.format {
+            IdFormat::Files(TokenFiles::Megatron, _) => vec![file.with_extension("idx")],
+            IdFormat::Files(TokenFiles::Datatrove, _) => vec![appended(".index"), appended(".metadata")],
+            IdFormat::Files(TokenFiles::Olmo, _) => vec![file.with_extension("csv.gz")],
+            IdFormat::Column(_) => Vec::new(),
+        }
+    }
 }

@@ -1,9 +1,9 @@
 //! A checked curriculum bound to the file system: globs are files, the tokenizer is a path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::checked::{Curriculum, Source, SourceId};
+use super::checked::{Curriculum, Source, SourceId, Tokenized};
 use super::diagnostics::{Diagnostic, Diagnostics, Span};
 use super::files::{self, Found, Origin};
 use super::load::Loaded;
@@ -54,6 +54,9 @@ impl Loaded {
         for (id, source) in self.curriculum.sources.iter().enumerate() {
             let places = self.items(&["sources", &source.name, "files"]);
             let found = find(&format!("source `{}`", source.name), &source.files, &places, &origin, &mut out);
+            if let Some(tokenized) = &source.tokenized {
+                beside(&source.name, tokenized, &found, places.first(), &mut out);
+            }
             owners.add(id, &found, &self.curriculum.sources, places.first(), &mut out);
             files.push(found.into_iter().map(|found| SourceFile { path: found.path, bytes: found.bytes }).collect());
         }
@@ -101,6 +104,34 @@ impl Loaded {
             },
             None => Vec::new(),
         }
+    }
+}
+
+/// Tells of files of ids beside which there is nothing that says where documents end; the first few of them.
+fn beside(source: &str, tokenized: &Tokenized, files: &[Found], at: Option<&Span>, out: &mut Diagnostics) {
+    const TOLD: usize = 3;
+    let at = at.cloned().unwrap_or(0..0);
+    let sidecars: BTreeSet<PathBuf> = files.iter().flat_map(|file| tokenized.sidecars(&file.path)).collect();
+    let mut told = 0;
+    for file in files {
+        let Some(wanted) = tokenized.sidecars(&file.path).into_iter().next() else { return };
+        let (message, hint) = if wanted == file.path || sidecars.contains(&file.path) {
+            let message =
+                format!("source `{source}`: {} says where documents end, and holds no ids", file.path.display());
+            (
+                message,
+                "narrow the pattern to the files of ids (`*.bin`, `*.ds`, `*.npy`): what lies beside them is found",
+            )
+        } else if !wanted.is_file() {
+            let message = format!("source `{source}`: {} has no {} beside it", file.path.display(), wanted.display());
+            (message, "without it nothing says where documents end")
+        } else {
+            continue;
+        };
+        if told < TOLD {
+            out.push(Diagnostic::error(at.clone(), message).hint(hint));
+        }
+        told += 1;
     }
 }
 

@@ -69,7 +69,10 @@ pub(super) fn export_within(job: &Job<'_>, reader: Reader, most: u64, staging: &
         if rows {
             notes.push("it takes S + 1 tokens a sample, so samples drift across windows of S".to_owned());
         }
-    } else if dtype == TokenDtype::U32 {
+        return Ok(Wrote { files, notes });
+    }
+    notes.push("its train_gpt2 shuffles unless `permute_train_loader` is 0 in its source".to_owned());
+    if dtype == TokenDtype::U32 {
         notes.push("u32 tokens go to llm.c's Llama 3 program (train_llama3): its GPT-2 program reads u16".to_owned());
     }
     Ok(Wrote { files, notes })

@@ -56,7 +56,7 @@ impl Thin {
         Self(share.and_then(threshold))
     }
 
-    fn keeps(self, key: u128) -> bool {
+    pub(super) fn keeps(self, key: u128) -> bool {
         // Bytes 8..16 of the key: the top half chooses ranges, and a thinned source should still fill all of them.
         self.0.is_none_or(|threshold| u64::try_from(key & u128::from(u64::MAX)).unwrap_or(u64::MAX) < threshold)
     }

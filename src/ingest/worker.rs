@@ -1,7 +1,9 @@
 //! One worker: draws batches, judges rows, gathers documents, commits segments with the rows they cover.
 
+mod tokenized;
+
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::contaminate::{Benchmarks, Leak, Scratch};
 use super::decode::{Batch, Row};
@@ -28,6 +30,8 @@ pub(super) struct Worker<'a> {
     builder: Builder,
     gathered: Gathered,
     ids: Vec<u32>,
+    /// Bytes of ids, while they are hashed.
+    bytes: Vec<u8>,
     leaks: Option<(&'a Benchmarks, Scratch)>,
     signer: Option<Signer>,
     tokenizer: &'a dyn Tokenizer,
@@ -43,6 +47,7 @@ impl<'a> Worker<'a> {
             builder: Builder::new(shared.contract.dtype, shared.segment_bytes(0)),
             gathered: Gathered::default(),
             ids: Vec::new(),
+            bytes: Vec::new(),
             leaks: shared.options.benchmarks.as_deref().map(|benchmarks| (benchmarks, benchmarks.scratch())),
             signer: shared.options.shingle.map(Signer::new),
             tokenizer,
@@ -131,18 +136,8 @@ impl<'a> Worker<'a> {
                 self.gathered.counts.filtered.entry("where".to_owned()).or_default().0 += 1;
                 return Ok(());
             }
-            Row::Bad(why) => {
-                if source.on_bad_row == OnBadRow::Error {
-                    return Err(Error::Failed(format!(
-                        "{why} (source `{}`; to count such rows and go on, give it `on_bad_row: count`)",
-                        source.name
-                    )));
-                }
-                self.gathered.counts.read += 1;
-                self.gathered.counts.bad += 1;
-                self.gathered.counts.note_bad(format!("{}: {why}", place()));
-                return Ok(());
-            }
+            Row::Bad(why) => return self.bad(place, why),
+            Row::Ids(ids) => return self.take_ids(place, ids),
             Row::Text(text) => text,
         };
         let bytes = text.len() as u64;
@@ -165,18 +160,7 @@ impl<'a> Worker<'a> {
                     return Ok(());
                 }
                 let shared = self.shared;
-                let most = shared.options.document_bytes;
-                if bytes > most {
-                    return Err(Error::Failed(format!(
-                        "a document of {} is longer than the {} that memory allows; give more --memory or fewer --threads, or \
-                         set `max_document_bytes` of source `{}`",
-                        number::bytes(bytes.into()),
-                        number::bytes(most.into()),
-                        source.name
-                    )));
-                }
-                let alone = bytes > most / (4 * shared.options.threads as u64);
-                let _alone = alone.then(|| shared.long_document.lock().unwrap_or_else(PoisonError::into_inner));
+                let _alone = self.room_for(bytes)?;
                 self.ids.clear();
                 let contract = self.shared.contract;
                 self.ids.extend(contract.bos_id);
@@ -212,6 +196,38 @@ impl<'a> Worker<'a> {
         self.gathered.counts.read += 1;
         self.gathered.counts.bytes += bytes;
         Ok(())
+    }
+
+    /// Counts a row that cannot be read, where that is allowed.
+    fn bad(&mut self, place: &dyn Fn() -> String, why: String) -> Result<()> {
+        let source = &self.shared.resolved.curriculum.sources[self.source];
+        if source.on_bad_row == OnBadRow::Error {
+            return Err(Error::Failed(format!(
+                "{why} (source `{}`; to count such rows and go on, give it `on_bad_row: count`)",
+                source.name
+            )));
+        }
+        self.gathered.counts.read += 1;
+        self.gathered.counts.bad += 1;
+        self.gathered.counts.note_bad(format!("{}: {why}", place()));
+        Ok(())
+    }
+
+    /// Refuses a document that memory has no room for. One that is long is worked on alone, while what this gives back lives.
+    fn room_for(&self, bytes: u64) -> Result<Option<MutexGuard<'a, ()>>> {
+        let shared = self.shared;
+        let most = shared.options.document_bytes;
+        if bytes > most {
+            return Err(Error::Failed(format!(
+                "a document of {} is longer than the {} that memory allows; give more --memory or fewer --threads, or \
+                 set `max_document_bytes` of source `{}`",
+                number::bytes(bytes.into()),
+                number::bytes(most.into()),
+                shared.resolved.curriculum.sources[self.source].name
+            )));
+        }
+        let alone = bytes > most / (4 * shared.options.threads as u64);
+        Ok(alone.then(|| shared.long_document.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// Signs the text that the model reads, which is the ids decoded: nearly always the text itself.

@@ -145,9 +145,13 @@ impl Facts {
         Self::export(
             "datatrove",
             "datatrove, nanotron",
-            Order::Kept,
+            Order::KeptUnshuffled,
             &[(!self.label_token, NO_LABEL)],
-            &[(!self.one_length, "phases differ in S: one data stage for each length"), (self.padded, PADDING)],
+            &[
+                (true, "nanotron's Nanoset shuffles, datatrove's own datasets do not"),
+                (!self.one_length, "phases differ in S: one data stage for each length"),
+                (self.padded, PADDING),
+            ],
         )
     }
 
@@ -162,7 +166,7 @@ impl Facts {
     }
 
     fn llmc(&self) -> Export {
-        Self::export("llmc", "llm.c", Order::Kept, &[], &self.headed())
+        Self::export("llmc", "llm.c", Order::KeptUnshuffled, &[], &self.headed())
     }
 
     fn automodel(&self) -> Export {

@@ -25,6 +25,7 @@ pub(crate) fn source(name: &str, group: Option<&str>, tokens: u64) -> Source {
         group: group.map(str::to_owned),
         files: vec![format!("{name}/*.parquet")],
         text: TextTemplate { pieces: vec![TemplatePiece::Column("text".to_owned())] },
+        tokenized: None,
         tokens: Some(tokens),
         max_epochs: None,
         filter: None,

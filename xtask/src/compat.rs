@@ -75,7 +75,7 @@ fn wide(tokenizer: &Path) -> Result<String> {
 }
 
 /// A virtual environment with what `tests/compat/requirements.txt` locks; its interpreter.
-fn python(root: &Path) -> Result<PathBuf> {
+pub fn python(root: &Path) -> Result<PathBuf> {
     let cache = match (std::env::var_os("SYLLABUS_CACHE"), std::env::var_os("HOME")) {
         (Some(cache), _) => PathBuf::from(cache),
         (None, Some(home)) => PathBuf::from(home).join(".cache/syllabus"),
@@ -135,6 +135,7 @@ fn compiled(root: &Path, case: &Case, folder: &Path) -> Result<Dataset> {
         phases: Vec::new(),
         scale: num_rational::BigRational::from_integer(1.into()),
         thin: None,
+        scratch: None,
         memory: 1 << 30,
         threads: std::thread::available_parallelism()?.get(),
         work: None,

@@ -7,7 +7,6 @@ mod compat;
 mod fixtures;
 mod ids;
 mod near;
-mod reliability;
 mod schemas;
 mod testing;
 
@@ -53,33 +52,10 @@ enum Command {
     Bench(bench::Arguments),
     /// Compare the ids of every document of the real corpus with Hugging Face's
     Ids(ids::Args),
+    /// The Python package under PyTorch's loaders and trainers (installs torch, once)
+    Torch,
     /// Near duplicates and benchmark leaks on real text, beside the truth
     Near(near::Arguments),
-    /// Kill, fail, tear and fill the disk at every file operation of a compile; alter every byte of a small dataset
-    Faults {
-        /// Only these of kill, tear, fail, full, power and blackout, with commas
-        #[arg(long)]
-        modes: Option<String>,
-    },
-    /// Fuzz each reader of foreign bytes, guided by coverage
-    Fuzz {
-        /// For each target
-        #[arg(long, default_value = "60")]
-        seconds: u32,
-        /// All when none is named
-        targets: Vec<String>,
-    },
-    /// Compile inputs that are large in one way, and watch the memory (takes 5 GB of temporary files)
-    Large {
-        /// Parts of the cases' names; all when none is given
-        cases: Vec<String>,
-    },
-    /// All of the last three, written down in docs/reliability.md
-    Reliability {
-        /// Only write what earlier runs left in target/reliability/
-        #[arg(long)]
-        from_results: bool,
-    },
 }
 
 /// The repository's root.
@@ -99,10 +75,7 @@ fn main() -> Result<()> {
         Command::Bench(_) if cfg!(debug_assertions) => bench::start(&root),
         Command::Bench(arguments) => bench::run(&root, &arguments),
         Command::Ids(arguments) => ids::run(&arguments),
+        Command::Torch => testing::torch(&root),
         Command::Near(arguments) => near::run(arguments),
-        Command::Faults { modes } => reliability::faults(&root, modes.as_deref()),
-        Command::Fuzz { seconds, targets } => reliability::fuzz(&root, seconds, &targets),
-        Command::Large { cases } => reliability::large(&root, &cases),
-        Command::Reliability { from_results } => reliability::reliability(&root, from_results),
     }
 }

@@ -93,6 +93,44 @@ fn browser(root: &Path) -> Result<std::result::Result<(PathBuf, PathBuf), String
     Ok(Ok((chromium, folder.join("node_modules"))))
 }
 
+/// Builds the wheel of the Python package in the profile of the tests, installs it beside the test tools, and runs its tests.
+fn package(root: &Path, python: &Path) -> Result<()> {
+    let wheel = wheel(root, python)?;
+    let install = ["-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps"];
+    succeed(Command::new(python).args(install).arg(wheel))?;
+    let pytest =
+        ["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "--ignore", "python/tests/torch", "python/tests"];
+    succeed(Command::new(python).args(pytest).current_dir(root))
+}
+
+/// `cargo xtask torch`: the package under PyTorch's loaders and trainers, in the environment of `cargo xtask compat`.
+pub fn torch(root: &Path) -> Result<()> {
+    let tools = python(root)?;
+    let wheel = wheel(root, &tools)?;
+    let python = crate::compat::python(root)?;
+    let requirements = root.join("python/tests/torch/requirements.txt");
+    let install = |arguments: &[&std::ffi::OsStr]| {
+        let uv = ["-m", "uv", "pip", "install", "--quiet", "--python"];
+        succeed(Command::new(&python).args(uv).arg(&python).args(arguments))
+    };
+    install(&["--requirement".as_ref(), requirements.as_os_str()])?;
+    install(&["--force-reinstall".as_ref(), "--no-deps".as_ref(), wheel.as_os_str()])?;
+    let pytest = ["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "python/tests/torch"];
+    succeed(Command::new(&python).args(pytest).current_dir(root))
+}
+
+/// Builds the wheel of the Python package.
+fn wheel(root: &Path, python: &Path) -> Result<PathBuf> {
+    let wheels = target(root).join("xtask").join("wheels");
+    if wheels.exists() {
+        fs_err::remove_dir_all(&wheels)?;
+    }
+    let mut build = Command::new(python);
+    build.args(["-m", "maturin", "build", "--quiet", "--profile", "dev", "--out"]).arg(&wheels);
+    succeed(build.arg("--interpreter").arg(python).current_dir(root.join("python")))?;
+    Ok(fs_err::read_dir(&wheels)?.next().context("maturin built no wheel")??.path())
+}
+
 /// Runs all tests; `filter` goes to the test runner.
 pub fn run(root: &Path, filter: &[String]) -> Result<()> {
     let python = python(root)?;
@@ -106,6 +144,9 @@ pub fn run(root: &Path, filter: &[String]) -> Result<()> {
         succeed(&mut test(&["test", "--quiet", "--workspace", "--doc"]))?;
         // Ignored in plain `cargo test`, since they need the environment made above.
         succeed(&mut test(&["test", "--quiet", "--workspace", "--test", "cli", "--", "--ignored", "python::"]))?;
+    }
+    if filter.is_empty() {
+        package(root, &python)?;
     }
     let browser = browser(root)?;
     if let Err(why) = &browser {

@@ -77,6 +77,18 @@ impl<'a> Tokens<'a> {
         }
     }
 
+    /// The tokens' bytes, where they lie, in the host's order (little-endian).
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        // SAFETY: every byte of a token is initialised, and `align_to` to bytes leaves nothing out.
+        unsafe {
+            match self {
+                Self::U16(tokens) => tokens.align_to::<u8>().1,
+                Self::U32(tokens) => tokens.align_to::<u8>().1,
+            }
+        }
+    }
+
     /// Width of a token.
     #[must_use]
     pub fn dtype(&self) -> TokenDtype {

@@ -17,8 +17,10 @@
 mod layout;
 
 use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::types::Int32Type;
 use arrow_array::{
@@ -285,7 +287,32 @@ impl MappedWindows {
     /// [`Error::Io`] when it cannot be mapped, [`Error::Corrupt`] when it is not such a file.
     pub fn open(path: &Path) -> Result<Self> {
         let map = crate::map::map(path)?;
-        Self::new(path.to_owned(), map)
+        let layout = Layout::parse(&map, &|range| crate::map::ready(&map, range, path));
+        let layout = layout.map_err(|message| Error::Corrupt { file: path.to_owned(), message })?;
+        Ok(Self { file: path.to_owned(), bytes: map, layout })
+    }
+
+    /// Brings all of it into memory by a call that can fail.
+    pub(crate) fn populate(&self) -> Result<()> {
+        crate::map::populate(&self.bytes, 0..self.bytes.len(), &self.file)
+    }
+
+    /// Brings the row batch with row `i` into memory by a call that can fail, unless `done` says that this was done.
+    pub(crate) fn populate_row(&self, i: u64, done: &[AtomicBool]) -> Result<()> {
+        let Some((number, body)) = self.layout.batch_of(i) else { return Ok(()) };
+        let done = done.get(number);
+        if !done.is_some_and(|done| done.load(Ordering::Relaxed)) {
+            crate::map::populate(&self.bytes, body, &self.file)?;
+            if let Some(done) = done {
+                done.store(true, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    /// The layout without the map, for [`PartReader`].
+    pub(crate) fn into_parts(self) -> PartReader {
+        PartReader { file: self.file, layout: self.layout }
     }
 }
 
@@ -295,7 +322,8 @@ impl<B: AsRef<[u8]>> WindowsReader<B> {
     /// # Errors
     /// [`Error::Corrupt`] when the bytes are not an `.arrow` with this format's columns.
     pub fn new(file: PathBuf, bytes: B) -> Result<Self> {
-        let layout = Layout::parse(bytes.as_ref()).map_err(|message| Error::Corrupt { file: file.clone(), message })?;
+        let layout = Layout::parse(bytes.as_ref(), &|_| Ok(()))
+            .map_err(|message| Error::Corrupt { file: file.clone(), message })?;
         Ok(Self { file, bytes, layout })
     }
 
@@ -303,6 +331,16 @@ impl<B: AsRef<[u8]>> WindowsReader<B> {
     #[must_use]
     pub fn file(&self) -> &Path {
         &self.file
+    }
+
+    /// Number of row batches.
+    pub(crate) fn batches(&self) -> usize {
+        self.layout.batches()
+    }
+
+    /// Keeps `names` instead of its own source names where both are equal.
+    pub(crate) fn share(&mut self, names: &Arc<Vec<String>>) {
+        self.layout.share(names);
     }
 
     /// Number of windows.
@@ -326,10 +364,7 @@ impl<B: AsRef<[u8]>> WindowsReader<B> {
             let message = format!("{}: window {i} of {}", self.file.display(), self.rows());
             return Err(Error::OutOfRange(message));
         }
-        self.layout.row(self.bytes.as_ref(), i).ok_or_else(|| Error::Corrupt {
-            file: self.file.clone(),
-            message: format!("row {i} points outside its row batch"),
-        })
+        self.layout.row(self.bytes.as_ref(), 0, i).ok_or_else(|| outside(&self.file, i))
     }
 
     /// The digest of all rows: what [`WindowsWriter::finish`] gave.
@@ -344,6 +379,34 @@ impl<B: AsRef<[u8]>> WindowsReader<B> {
             hasher.push(name, row.padding, row.fragments);
         }
         Ok(hasher.finish())
+    }
+}
+
+fn outside(file: &Path, i: u64) -> Error {
+    Error::Corrupt { file: file.to_owned(), message: format!("row {i} points outside its row batch") }
+}
+
+/// Where an `.arrow`'s rows lie, for who reads its row batches one by one.
+#[derive(Debug)]
+pub(crate) struct PartReader {
+    file: PathBuf,
+    layout: Layout,
+}
+
+impl PartReader {
+    /// The file, as named in errors.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Number of the row batch with row `i`, and the bytes of the file that hold it.
+    pub(crate) fn part(&self, i: u64) -> Result<(usize, Range<usize>)> {
+        self.layout.batch_of(i).ok_or_else(|| outside(&self.file, i))
+    }
+
+    /// Row `i`, from the bytes of its row batch, which begin at `base` of the file.
+    pub(crate) fn row<'a>(&self, bytes: &'a [u8], base: usize, i: u64) -> Result<Row<'a>> {
+        self.layout.row(bytes, base, i).ok_or_else(|| outside(&self.file, i))
     }
 }
 

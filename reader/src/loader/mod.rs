@@ -51,7 +51,7 @@ pub use skip::Skips;
 use slot::Slot;
 pub use slot::{Allocate, Array, Memory, heap};
 pub use state::{LoaderState, Reads};
-use work::{Task, Work, Written};
+use work::{Reading, Task, Work, Written};
 
 use crate::dataset::Dataset;
 use crate::error::Result;
@@ -69,8 +69,8 @@ pub struct Loader {
     allocate: Box<Allocate>,
     rest: u64,
     ring: Option<(Arc<Ring>, Vec<JoinHandle<()>>)>,
-    /// Filled without threads: the count of targets that the pieces of a step share.
-    targets: Option<(u64, u64)>,
+    /// What filling without threads goes on from.
+    reading: Reading,
     /// The next piece to hand out: (step, micro).
     next: (u64, u64),
     /// The next window: after the last step of which all pieces were handed out.
@@ -112,7 +112,7 @@ impl Loader {
         let window = options.start.max(sets.first().map_or(0, crate::WindowSet::first_window));
         let work = Arc::new(Work { dataset, options, schedule });
         work.check()?;
-        Ok(Self { work, skips, allocate, rest, ring: None, targets: None, next: (step, 0), window })
+        Ok(Self { work, skips, allocate, rest, ring: None, reading: Reading::default(), next: (step, 0), window })
     }
 
     /// The dataset.
@@ -170,7 +170,8 @@ impl Loader {
         let (dataset, options) = (Arc::clone(dataset), options.clone());
         self.stop();
         self.work = Arc::new(Work { dataset, options, schedule });
-        (self.skips, self.next, self.window, self.targets) = (skips, (step, 0), state.next_window, None);
+        (self.skips, self.next, self.window) = (skips, (step, 0), state.next_window);
+        self.reading = Reading::default();
         Ok(())
     }
 
@@ -207,7 +208,7 @@ impl Loader {
 
     fn fill_here(&mut self, task: &Task) -> Result<Option<MicroBatch>> {
         let slot = self.block(self.work.layout(task)?.bytes)?;
-        let (written, slot) = ring::fill(&self.work, task, slot, &mut self.targets)?;
+        let (written, slot) = ring::fill(&self.work, task, slot, &mut self.reading)?;
         Ok(Some(self.batch(task, written, Lent { slot: Some(slot), ring: None })))
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::slot::Slot;
-use super::work::{Task, Work, Written};
+use super::work::{Reading, Task, Work, Written};
 use crate::error::{Error, Result};
 
 pub(crate) struct Ring {
@@ -117,7 +117,7 @@ impl Ring {
 
     /// One thread's life: fills until the ring is closed or nothing is left.
     pub(crate) fn run(&self, work: &Work) {
-        let mut targets = None;
+        let mut reading = Reading::default();
         let mut state = self.state();
         loop {
             if state.closed {
@@ -137,7 +137,7 @@ impl Ring {
             state.ahead += 1;
             drop(state);
             let filled =
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fill(work, &task, block, &mut targets)));
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fill(work, &task, block, &mut reading)));
             let filled = filled.unwrap_or_else(|_| {
                 Err(Error::Io(std::io::Error::other(format!("filling step {} panicked; this is a bug", task.step))))
             });
@@ -173,24 +173,20 @@ impl Ring {
     }
 }
 
-/// Fills one piece; `targets` remembers the count of the last step, which its pieces share.
-pub(crate) fn fill(
-    work: &Work,
-    task: &Task,
-    mut slot: Slot,
-    targets: &mut Option<(u64, u64)>,
-) -> Result<(Written, Slot)> {
-    let count = match *targets {
-        Some((step, count)) if step == task.step => count,
-        _ => work.targets(task)?,
-    };
-    *targets = Some((task.step, count));
+/// Fills one piece, with the files that `reading` has open.
+pub(crate) fn fill(work: &Work, task: &Task, mut slot: Slot, reading: &mut Reading) -> Result<(Written, Slot)> {
     let layout = work.layout(task)?;
     if !slot.fits(&layout) {
         return Err(Error::OutOfRange(format!("a block of memory does not fit step {}", task.step)));
     }
-    let written = work.fill(task, count, &mut slot)?;
-    Ok((written, slot))
+    match work.fill(task, &mut slot, reading) {
+        Ok(written) => Ok((written, slot)),
+        Err(error) => {
+            // A file that failed may be another one when it is asked for again.
+            *reading = Reading::default();
+            Err(error)
+        }
+    }
 }
 
 /// A lent block: goes back when it is dropped.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::options::{Borders, Context, IdType, LoaderOptions};
 use super::schedule::{Schedule, Span};
 use super::slot::{Layout, Slot, Writing};
+use crate::copy::Copier;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fill::{self, Buffers, FillOptions, Id};
@@ -16,6 +17,14 @@ pub(crate) struct Work {
     pub(crate) dataset: Arc<Dataset>,
     pub(crate) options: LoaderOptions,
     pub(crate) schedule: Schedule,
+}
+
+/// What one thread goes on from, from piece to piece.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    copier: Copier,
+    /// A step, and the count of its targets, which its pieces share.
+    targets: Option<(u64, u64)>,
 }
 
 /// A micro-batch: one rank's piece of one step.
@@ -112,11 +121,16 @@ impl Work {
     }
 
     /// Trained labels of the whole step, over all ranks: from the index alone.
-    pub(crate) fn targets(&self, task: &Task) -> Result<u64> {
+    fn targets(&self, task: &Task, reading: &mut Reading) -> Result<u64> {
+        if let Some((step, count)) = reading.targets
+            && step == task.step
+        {
+            return Ok(count);
+        }
         let set = self.set(task)?;
         let mut count = 0;
         for kept in task.span.start..task.span.end {
-            let row = set.row(self.schedule.global(task.span.set, kept) - set.first_window())?;
+            let row = reading.copier.row(set, self.schedule.global(task.span.set, kept) - set.first_window())?;
             let text = u64::from(set.window_tokens()).saturating_sub(u64::from(row.padding));
             let trained = text.saturating_sub(1).min(u64::from(set.sequence_length()));
             // Every fragment but the first begins at a label that is masked where that is asked for.
@@ -124,31 +138,29 @@ impl Work {
             let masked = if self.options.fill.mask_document_starts { starts } else { 0 };
             count += trained.saturating_sub(masked);
         }
+        reading.targets = Some((task.step, count));
         Ok(count)
     }
 
     /// Writes a piece into a slot that fits its layout.
-    pub(crate) fn fill(&self, task: &Task, targets: u64, slot: &mut Slot) -> Result<Written> {
+    pub(crate) fn fill(&self, task: &Task, slot: &mut Slot, reading: &mut Reading) -> Result<Written> {
         match self.options.outputs.ids {
-            IdType::I32 => self.fill_as::<i32>(task, targets, slot),
-            IdType::I64 => self.fill_as::<i64>(task, targets, slot),
+            IdType::I32 => self.fill_as::<i32>(task, slot, reading),
+            IdType::I64 => self.fill_as::<i64>(task, slot, reading),
         }
     }
 
-    fn fill_as<I: Id + Default>(&self, task: &Task, targets: u64, slot: &mut Slot) -> Result<Written> {
+    fn fill_as<I: Id + Default>(&self, task: &Task, slot: &mut Slot, reading: &mut Reading) -> Result<Written> {
+        let targets = self.targets(task, reading)?;
         let set = self.set(task)?;
         let (rows, s, width) = self.shape(task)?;
         let layout = self.layout(task)?;
         let mut writing = slot.write::<I>(&layout)?;
-        let windows = self.windows(task, set).map(|i| {
-            let mut window = set.window(i)?;
-            window.index = set.first_window() + i;
-            Ok(window)
-        });
+        let windows = Windows { set, rows: self.windows(task, set), copier: &mut reading.copier };
         let borders = self.options.outputs.cu_seqlens;
         let max_seqlen = match &self.options.context {
-            None => whole(set, windows, rows, &mut writing, borders != Borders::None, &self.options.fill)?,
-            Some(context) => cut(set, windows, s, context, &mut writing, borders != Borders::None, &self.options.fill)?,
+            None => whole(windows, rows, &mut writing, borders != Borders::None, &self.options.fill)?,
+            Some(context) => cut(windows, s, context, &mut writing, borders != Borders::None, &self.options.fill)?,
         };
         if let Borders::Padded(most) = borders {
             let have = writing.borders.len().saturating_sub(1);
@@ -165,10 +177,26 @@ impl Work {
     }
 }
 
+/// The windows of a piece, read one after the other.
+struct Windows<'a, N> {
+    set: &'a WindowSet,
+    /// Their numbers in the set.
+    rows: N,
+    copier: &'a mut Copier,
+}
+
+impl<N: Iterator<Item = u64>> Windows<'_, N> {
+    /// The next, in memory that the one after it uses again.
+    fn next(&mut self) -> Option<Result<Window<'_>>> {
+        let i = self.rows.next()?;
+        let first = self.set.first_window();
+        Some(self.copier.window(self.set, i).map(|window| Window { index: first + i, ..window }))
+    }
+}
+
 /// Writes whole sequences; the longest sequence between two borders.
-fn whole<'a, I: Id>(
-    set: &WindowSet,
-    windows: impl Iterator<Item = Result<Window<'a>>>,
+fn whole<I: Id>(
+    mut windows: Windows<'_, impl Iterator<Item = u64>>,
     rows: usize,
     writing: &mut Writing<'_, I>,
     borders: bool,
@@ -185,7 +213,13 @@ fn whole<'a, I: Id>(
         window_ids: Some(&mut *writing.window_ids),
         cu_seqlens: borders.then_some(&mut *writing.borders),
     };
-    Ok(fill::fill(set, windows, rows, &mut buffers, options)?.max_seqlen)
+    let set = windows.set;
+    let mut filled = fill::begin(set, rows, &mut buffers)?;
+    for row in 0..rows {
+        let Some(window) = windows.next() else { break };
+        fill::fill_row(set, &window?, row, &mut filled, &mut buffers, options)?;
+    }
+    Ok(filled.max_seqlen)
 }
 
 /// Copies a rank's parts of one row.
@@ -205,15 +239,15 @@ fn row_of<T>(array: Option<&mut [T]>, row: usize, width: usize) -> Option<&mut [
 
 /// Writes a context-parallel rank's parts: each row is written whole, labels shifted, and then cut. Borders are those of the
 /// whole sequences, as attention across the ranks needs them.
-fn cut<'a, I: Id + Default>(
-    set: &WindowSet,
-    windows: impl Iterator<Item = Result<Window<'a>>>,
+fn cut<I: Id + Default>(
+    mut windows: Windows<'_, impl Iterator<Item = u64>>,
     s: usize,
     context: &Context,
     writing: &mut Writing<'_, I>,
     borders: bool,
     options: &FillOptions,
 ) -> Result<usize> {
+    let set = windows.set;
     let parts = context.parts(s)?;
     let width = parts.iter().map(ExactSizeIterator::len).sum();
     let [mut inputs, mut labels, mut positions] = [(); 3].map(|()| vec![I::default(); s]);
@@ -223,7 +257,8 @@ fn cut<'a, I: Id + Default>(
         writing.borders.clear();
         writing.borders.push(0);
     }
-    for (row, window) in windows.enumerate() {
+    let mut row = 0;
+    while let Some(window) = windows.next() {
         let mut buffers = Buffers {
             input_ids: Some(&mut inputs[..]),
             labels: writing.labels.is_some().then_some(&mut labels[..]),
@@ -250,6 +285,7 @@ fn cut<'a, I: Id + Default>(
                 writing.borders.push(border.ok_or(()).map_err(|()| Error::OutOfRange("too many tokens".to_owned()))?);
             }
         }
+        row += 1;
     }
     Ok(longest)
 }

@@ -5,6 +5,7 @@ mod mixes;
 mod phases;
 mod sources;
 mod template;
+mod tokenized;
 
 use super::checked::{Bos, Curriculum, Dedup, TokenizerSpec};
 use super::diagnostics::{self, Diagnostic, Diagnostics, Span};

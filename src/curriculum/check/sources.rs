@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Check, template};
+use super::{Check, template, tokenized};
 use crate::curriculum::checked::{OnBadRow, Source, SourceId, TemplatePiece, TextRule, TextTemplate};
 use crate::curriculum::diagnostics::{Diagnostic, Span};
 use crate::curriculum::filter::Filter;
@@ -67,6 +67,7 @@ fn placeholder(name: &str) -> Source {
         group: None,
         files: Vec::new(),
         text: TextTemplate { pieces: vec![TemplatePiece::Column("text".to_owned())] },
+        tokenized: None,
         tokens: None,
         max_epochs: None,
         filter: None,
@@ -94,6 +95,7 @@ fn one(id: SourceId, name: &str, raw: &RawSource, check: &mut Check<'_>) -> Sour
             }
         }
     }
+    source.tokenized = tokenized::check(raw, check);
     if let Some(tokens) = raw.tokens.given() {
         if tokens.value.0 == 0 {
             check.push(

@@ -11,6 +11,7 @@ mod phase;
 mod read;
 mod scalars;
 mod source;
+mod tokenized;
 mod tokenizer;
 
 pub use dedup::{RawCoverage, RawDecontaminate, RawDedup, RawHoldout, RawMaxRemoved, RawNear};
@@ -19,6 +20,7 @@ pub use phase::{RawMixRef, RawPhase, RawPhaseMix, RawRamp};
 pub use read::{Item, Named, Raw, Slot};
 pub use scalars::{Count, Factor, Flag, Integer, OneOrMany, Share, Size, Text, Tokens};
 pub use source::{RawBadRow, RawSource};
+pub use tokenized::RawTokenized;
 pub use tokenizer::RawTokenizer;
 
 use super::checked::{OnExhausted, Packing};

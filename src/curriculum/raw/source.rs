@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::read::{self, Raw, Slot, mismatch};
 use super::scalars::{Count, Flag, Integer, OneOrMany, Size, Text, Tokens};
+use super::tokenized::RawTokenized;
 use crate::curriculum::diagnostics::{Diagnostic, Diagnostics};
 use crate::curriculum::yaml::{Node, Value};
 
@@ -18,6 +19,8 @@ object! {
         optional group: Text,
         /// Column that holds the text (`text` unless said; dots reach into structs), or a template such as `"{title}\n\n{body}"` (`{{` and `}}` are braces).
         optional text: Text,
+        /// The files hold ids of this tokenizer and no text: `megatron`, `datatrove`, `olmo`, or `{column: input_ids}`.
+        optional tokenized: RawTokenized,
         /// Size in unique tokens, for planning without data, for example 4.2T.
         optional tokens: Tokens,
         /// How often the source may be read in the whole curriculum: a whole number, for example 4.

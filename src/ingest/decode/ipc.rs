@@ -17,7 +17,7 @@ use arrow::ipc::{self, MetadataVersion};
 use super::contain::contain;
 use super::frames::{Frame, too_large};
 use super::source::SourceBytes;
-use super::{At, Batch, Body, Part, Presence, ReadSpec, Row, Shared, Unit, UnitReader, Value, arrays};
+use super::{At, Batch, Body, Part, Presence, ReadSpec, Row, Shared, Unit, UnitReader, Value, arrays, lists};
 use crate::curriculum::resolved::SourceFile;
 use crate::{Error, Result};
 
@@ -30,7 +30,7 @@ const TAIL: u64 = 10;
 
 /// The columns needed, as they lie in a schema.
 #[derive(Debug)]
-struct Layout {
+pub struct Layout {
     schema: SchemaRef,
     /// Top-level fields to decode, ascending.
     projection: Vec<usize>,
@@ -39,7 +39,7 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(schema: Schema, spec: &ReadSpec) -> Self {
+    pub fn new(schema: Schema, spec: &ReadSpec) -> Self {
         let found: Vec<Option<Vec<usize>>> =
             spec.columns().iter().map(|name| arrays::find(schema.fields(), name)).collect();
         let mut projection: Vec<usize> = found.iter().flatten().filter_map(|path| path.first().copied()).collect();
@@ -51,6 +51,11 @@ impl Layout {
         };
         let paths = found.into_iter().map(|path| path.and_then(place)).collect();
         Self { schema: Arc::new(schema), projection, paths }
+    }
+
+    /// Top-level fields that are needed, ascending.
+    pub fn projection(&self) -> &[usize] {
+        &self.projection
     }
 }
 
@@ -368,6 +373,11 @@ impl UnitReader for ArrowReader {
 }
 
 impl Slice {
+    /// Rows whose columns are those of the layout's projection.
+    pub fn new(batch: RecordBatch, layout: Arc<Layout>, bytes: usize) -> Self {
+        Self { batch, layout, bytes }
+    }
+
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -380,16 +390,35 @@ impl Slice {
     ) -> Result<Presence> {
         let mut presence = spec.presence();
         presence.note(spec, |column| self.layout.paths.get(column).is_some_and(Option::is_some));
-        let mut scratch = Vec::new();
+        let (mut scratch, mut ids) = (Vec::new(), Vec::new());
         let mut at = At { row: first_row, line: None };
         for row in 0..self.batch.num_rows() {
             let mut value = |column: usize| match self.layout.paths.get(column) {
                 Some(Some((top, below))) => arrays::value(self.batch.column(*top).as_ref(), below, row),
                 _ => Value::Absent,
             };
-            f(at, spec.read(&mut value, &mut scratch))?;
+            if spec.is_ids() {
+                let row = match spec.refuse(&mut value, &mut scratch) {
+                    Some(row) => row,
+                    None => self.ids(spec, row, &mut ids),
+                };
+                f(at, row)?;
+            } else {
+                f(at, spec.read(&mut value, &mut scratch))?;
+            }
             at.row += 1;
         }
         Ok(presence)
+    }
+    /// A row's list of ids, which is the spec's first column.
+    fn ids<'i>(&self, spec: &ReadSpec, row: usize, ids: &'i mut Vec<u32>) -> Row<'i> {
+        let found = match self.layout.paths.first() {
+            Some(Some((top, below))) => lists::ids(self.batch.column(*top).as_ref(), below, row, ids),
+            _ => Err(format!("there is no column `{}`", spec.columns().first().map_or("", String::as_str))),
+        };
+        match found {
+            Ok(()) => spec.within(ids),
+            Err(why) => Row::Bad(why),
+        }
     }
 }

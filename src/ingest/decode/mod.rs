@@ -15,6 +15,7 @@ mod ipc;
 mod json;
 mod leaf;
 mod lines;
+mod lists;
 mod pages;
 mod parquet;
 mod sample;
@@ -23,6 +24,7 @@ mod source;
 mod spec;
 mod stream;
 mod text;
+mod tokens;
 mod value;
 
 use std::borrow::Cow;
@@ -31,12 +33,13 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::curriculum::checked::IdFormat;
 use crate::curriculum::resolved::SourceFile;
 use crate::{Error, Result};
 
 pub use contain::panic_is_contained;
 pub use format::{Compression, Format};
-pub use sample::{FileSample, estimate, texts};
+pub use sample::{Content, FileSample, estimate, texts};
 pub use source::Stamp;
 pub use spec::{Limits, ReadSpec};
 pub use value::Value;
@@ -70,6 +73,8 @@ pub enum Row<'a> {
     Bad(String),
     /// Its text; it may be empty.
     Text(Cow<'a, str>),
+    /// Its ids, as the file has them; there may be none.
+    Ids(&'a [u32]),
 }
 
 /// Which columns of the condition the rows had at all, null or not. A column that no row of a source has is most likely
@@ -125,6 +130,8 @@ enum Part {
     Parquet(Arc<parquet::Table>, Range<usize>),
     ArrowFile(Arc<ipc::Footer>, Range<usize>),
     ArrowStream,
+    Tokens(Arc<tokens::TokenFile>, Range<u64>),
+    Lists(Arc<lists::Table>, Range<usize>),
 }
 
 /// The serial part of reading a unit. One worker at a time.
@@ -163,6 +170,7 @@ enum Body {
     Text(Vec<u8>),
     Parquet(parquet::Rows),
     Arrow(ipc::Slice),
+    Tokens(tokens::Documents),
     Bad { line: Option<u64>, why: String },
 }
 
@@ -189,6 +197,7 @@ impl Batch {
             Body::Text(bytes) => bytes.len(),
             Body::Parquet(rows) => rows.bytes(),
             Body::Arrow(slice) => slice.bytes(),
+            Body::Tokens(documents) => documents.bytes(),
             Body::Bad { .. } => 0,
         }
     }
@@ -204,6 +213,7 @@ impl Batch {
             Body::Text(bytes) => text::visit(spec, bytes, f),
             Body::Parquet(rows) => rows.visit(spec, self.first_row, f),
             Body::Arrow(slice) => slice.visit(spec, self.first_row, f),
+            Body::Tokens(documents) => documents.visit(spec, self.first_row, f),
             Body::Bad { line, why } => {
                 f(At { row: self.first_row, line: *line }, Row::Bad(why.clone()))?;
                 Ok(spec.presence())
@@ -226,7 +236,18 @@ pub fn units(file: &SourceFile, spec: &ReadSpec) -> Result<Vec<Unit>> {
     let source = SourceBytes::open(file, None)?;
     let whole =
         |part| Unit { file: file.clone(), first_row: 0, rows: None, bytes: file.bytes, stamp: source.stamp(), part };
+    let column = match spec.tokenized().map(|tokenized| (tokenized, &tokenized.format)) {
+        Some((tokenized, IdFormat::Files(files, dtype))) => {
+            return tokens::units(file, &source, *files, *dtype, tokenized);
+        }
+        Some((_, IdFormat::Column(_))) => true,
+        None => false,
+    };
     Ok(match format::detect(&source)? {
+        Format::Parquet if column => lists::units(file, &source, spec)?,
+        Format::Lines(_) | Format::Text(_) if column => {
+            return Err(source.fault("byte 0", "neither Parquet nor Arrow IPC, where a column of ids could be"));
+        }
         Format::Lines(compression) => vec![whole(Part::Lines(compression))],
         Format::Text(compression) => vec![Unit { rows: Some(1), ..whole(Part::Text(compression)) }],
         Format::Parquet => parquet::units(file, &source, spec)?,
@@ -236,18 +257,6 @@ pub fn units(file: &SourceFile, spec: &ReadSpec) -> Result<Vec<Unit>> {
 }
 
 impl Unit {
-    /// The format of its file.
-    #[must_use]
-    pub fn format(&self) -> Format {
-        match &self.part {
-            Part::Lines(compression) => Format::Lines(*compression),
-            Part::Text(compression) => Format::Text(*compression),
-            Part::Parquet(..) => Format::Parquet,
-            Part::ArrowFile(..) => Format::ArrowFile,
-            Part::ArrowStream => Format::ArrowStream,
-        }
-    }
-
     /// Opens the unit for reading.
     ///
     /// # Errors
@@ -267,6 +276,13 @@ impl Unit {
                 Box::new(ipc::ArrowReader::of_file(shared, source, footer, batches.clone(), self.first_row))
             }
             Part::ArrowStream => Box::new(ipc::ArrowReader::of_stream(shared, source)),
+            Part::Tokens(file, documents) => {
+                Box::new(tokens::TokensReader::new(shared, source, Arc::clone(file), documents.clone(), self.bytes)?)
+            }
+            Part::Lists(table, groups) => {
+                let table = Arc::clone(table);
+                Box::new(lists::ListsReader::new(shared, source, table, groups.clone(), self.first_row))
+            }
         })
     }
 }

@@ -9,18 +9,27 @@ use crate::{Error, Result};
 /// From how many places of a table a sample is taken.
 const PLACES: usize = 4;
 
+/// What a row holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content<'a> {
+    /// Text.
+    Text(&'a str),
+    /// Ids, as the file has them.
+    Ids(&'a [u32]),
+}
+
 /// What a part of a file holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FileSample {
     /// Rows looked at.
     pub rows: u64,
-    /// Of these, rows that have a text.
+    /// Of these, rows that have a text, or ids.
     pub texts: u64,
     /// Of these, rows that the condition leaves out.
     pub excluded: u64,
     /// Of these, rows that cannot be read.
     pub bad: u64,
-    /// Bytes of the texts.
+    /// Bytes of the texts; four an id.
     pub text_bytes: u64,
     /// Which share of the file was looked at, in [0, 1]; exactly 1 when all of it was. By rows where the file says how many
     /// it has, by stored bytes else.
@@ -51,7 +60,7 @@ impl FileSample {
     }
 }
 
-/// Looks at some `max_bytes` of a file: of a table at up to four places, of a stream at its start. Hands each text to `each`.
+/// Looks at some `max_bytes` of a file: of a table at up to four places, of a stream at its start. Hands what each row holds to `each`.
 ///
 /// # Errors
 /// As for [`units`] and reading; rows that cannot be read are counted, not errors.
@@ -59,7 +68,7 @@ pub fn estimate(
     file: &SourceFile,
     spec: &Arc<ReadSpec>,
     max_bytes: u64,
-    each: &mut dyn FnMut(&str) -> Result<()>,
+    each: &mut dyn FnMut(Content<'_>) -> Result<()>,
 ) -> Result<FileSample> {
     let all = units(file, spec)?;
     let places = spread(&all);
@@ -95,7 +104,12 @@ pub fn estimate(
                     Row::Text(text) => {
                         sample.texts += 1;
                         sample.text_bytes += u64::try_from(text.len()).unwrap_or(0);
-                        each(&text)?;
+                        each(Content::Text(&text))?;
+                    }
+                    Row::Ids(ids) => {
+                        sample.texts += 1;
+                        sample.text_bytes += 4 * u64::try_from(ids.len()).unwrap_or(0);
+                        each(Content::Ids(ids))?;
                     }
                 }
                 Ok(())

@@ -3,7 +3,7 @@
 use super::json::Tree;
 use super::value::Value;
 use super::{Presence, Row};
-use crate::curriculum::checked::{Source, TextTemplate};
+use crate::curriculum::checked::{IdFormat, Source, TemplatePiece, TextTemplate, Tokenized};
 use crate::curriculum::filter::Filter;
 use crate::ingest::condition::judge;
 use crate::ingest::template::Template;
@@ -40,6 +40,8 @@ impl Limits {
 pub struct ReadSpec {
     limits: Limits,
     template: Template,
+    /// Ids and no texts: then the first column holds them, where there are columns.
+    tokenized: Option<Tokenized>,
     filter: Option<Filter>,
     /// Columns of the template, then those that only the filter needs.
     columns: Vec<String>,
@@ -63,14 +65,54 @@ impl ReadSpec {
             filter_columns.push(at);
         }
         let tree = Tree::new(&columns);
-        Self { limits, template, filter: filter.cloned(), columns, filter_columns, tree }
+        Self { limits, template, tokenized: None, filter: filter.cloned(), columns, filter_columns, tree }
     }
 
     /// What a curriculum's source asks for; its own `max_document_bytes` replaces the one in `limits`.
     #[must_use]
     pub fn of_source(source: &Source, limits: Limits) -> Self {
         let limits = Limits { max_document_bytes: source.max_document_bytes, ..limits };
-        Self::new(&source.text, source.filter.as_ref(), limits)
+        let Some(tokenized) = &source.tokenized else {
+            return Self::new(&source.text, source.filter.as_ref(), limits);
+        };
+        let pieces = match &tokenized.format {
+            IdFormat::Column(name) => vec![TemplatePiece::Column(name.clone())],
+            IdFormat::Files(..) => Vec::new(),
+        };
+        let spec = Self::new(&TextTemplate { pieces }, source.filter.as_ref(), limits);
+        Self { tokenized: Some(tokenized.clone()), ..spec }
+    }
+
+    #[cfg(test)]
+    pub(super) fn tokenize(&mut self, tokenized: Tokenized) {
+        self.tokenized = Some(tokenized);
+    }
+
+    #[cfg(test)]
+    pub(super) fn limit_documents(&mut self, bytes: u64) {
+        self.limits.max_document_bytes = bytes;
+    }
+
+    /// How the files hold ids, when they hold no texts.
+    #[must_use]
+    pub fn tokenized(&self) -> Option<&Tokenized> {
+        self.tokenized.as_ref()
+    }
+
+    pub(super) fn is_ids(&self) -> bool {
+        self.tokenized.is_some()
+    }
+
+    /// A document of these ids, which count four bytes each whatever their width in the file, or the bad row of one too long.
+    pub(super) fn within<'i>(&self, ids: &'i [u32]) -> Row<'i> {
+        let bytes = u64::try_from(ids.len()).unwrap_or(u64::MAX).saturating_mul(4);
+        if bytes > self.limits.max_document_bytes { Row::Bad(self.too_long(bytes)) } else { Row::Ids(ids) }
+    }
+
+    /// Why a document of so many bytes, at four an id, is a bad row.
+    pub(super) fn too_long(&self, bytes: u64) -> String {
+        let most = self.limits.max_document_bytes;
+        format!("{} ids take {bytes} bytes, and `max_document_bytes` is {most}", bytes / 4)
     }
 
     /// The bounds.

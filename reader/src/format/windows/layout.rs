@@ -3,6 +3,9 @@
 //! The generic Arrow reader would build arrays and trust more than a mapped file deserves; this format has one schema, so the
 //! columns' places are taken from the file's own headers, each compared with the bytes that are there.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use arrow_ipc::{Block, Field, MessageHeader, RecordBatch, Schema, Type};
 
 use super::{Fragments, Row};
@@ -19,10 +22,15 @@ const MAX_SOURCES: usize = 1 << 24;
 
 type Checked<T> = Result<T, String>;
 
+/// Brings a range of the file's bytes into memory before it is looked at, or says why that failed.
+pub(super) type Ready<'a> = &'a dyn Fn(Range<usize>) -> Checked<()>;
+
 /// One row batch: byte positions of its columns.
 #[derive(Debug, Clone)]
 struct Batch {
     first_row: u64,
+    /// Where its columns lie.
+    body: Range<usize>,
     rows: usize,
     children: usize,
     source: usize,
@@ -35,24 +43,47 @@ struct Batch {
     epoch: usize,
 }
 
+impl Batch {
+    /// The same in bytes that begin at `base`.
+    fn moved(&self, base: usize) -> Option<Self> {
+        if base == 0 {
+            return Some(self.clone());
+        }
+        Some(Self {
+            source: self.source.checked_sub(base)?,
+            padding: self.padding.checked_sub(base)?,
+            ends: self.ends.checked_sub(base)?,
+            start: self.start.checked_sub(base)?,
+            length: self.length.checked_sub(base)?,
+            document: self.document.checked_sub(base)?,
+            offset: self.offset.checked_sub(base)?,
+            epoch: self.epoch.checked_sub(base)?,
+            ..self.clone()
+        })
+    }
+}
+
 /// The file's layout.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
-    sources: Vec<String>,
+    sources: Arc<Vec<String>>,
     batches: Vec<Batch>,
     rows: u64,
 }
 
 impl Layout {
-    pub(super) fn parse(bytes: &[u8]) -> Checked<Self> {
+    pub(super) fn parse(bytes: &[u8], ready: Ready<'_>) -> Checked<Self> {
         let not_arrow = || "not an Arrow IPC file, or cut short".to_owned();
-        if !bytes.starts_with(MAGIC) || !bytes.ends_with(MAGIC) || bytes.len() < PREAMBLE + TRAILER {
+        let end = bytes.len().checked_sub(TRAILER).filter(|&end| end >= PREAMBLE).ok_or_else(not_arrow)?;
+        ready(0..PREAMBLE)?;
+        ready(end..bytes.len())?;
+        if !bytes.starts_with(MAGIC) || !bytes.ends_with(MAGIC) {
             return Err(not_arrow());
         }
-        let end = bytes.len() - TRAILER;
         let length = bytes.get(end..).and_then(|trailer| trailer.first_chunk::<4>()).ok_or_else(not_arrow)?;
         let length = usize::try_from(i32::from_le_bytes(*length)).map_err(|_| not_arrow())?;
         let start = end.checked_sub(length).filter(|&start| start >= PREAMBLE).ok_or_else(not_arrow)?;
+        ready(start..end)?;
         let footer = bytes.get(start..end).ok_or_else(not_arrow)?;
         let footer = arrow_ipc::root_as_footer(footer).map_err(|error| format!("its footer is not valid: {error}"))?;
         check_schema(footer.schema().ok_or("its footer has no schema")?)?;
@@ -62,7 +93,7 @@ impl Layout {
                 return Err(format!("{} dictionaries, not one", blocks.len()));
             }
             for block in blocks {
-                sources = dictionary(bytes, block)?;
+                sources = dictionary(bytes, block, ready)?;
             }
         }
         let mut batches = Vec::new();
@@ -70,12 +101,12 @@ impl Layout {
         if let Some(blocks) = footer.recordBatches() {
             batches.reserve(blocks.len());
             for (i, block) in blocks.iter().enumerate() {
-                let batch = batch(bytes, block, rows).map_err(|message| format!("row batch {i}: {message}"))?;
+                let batch = batch(bytes, block, rows, ready).map_err(|message| format!("row batch {i}: {message}"))?;
                 rows = u64::try_from(batch.rows).ok().and_then(|n| rows.checked_add(n)).ok_or("too many rows")?;
                 batches.push(batch);
             }
         }
-        Ok(Self { sources, batches, rows })
+        Ok(Self { sources: Arc::new(sources), batches, rows })
     }
 
     pub(super) fn rows(&self) -> u64 {
@@ -90,10 +121,29 @@ impl Layout {
         self.sources.get(usize::try_from(index).ok()?).map(String::as_str)
     }
 
-    /// Row `i`; `None` when it does not exist or points outside.
-    pub(super) fn row<'a>(&self, bytes: &'a [u8], i: u64) -> Option<Row<'a>> {
+    /// Keeps `names` instead of its own where both are equal, so that many files share them.
+    pub(super) fn share(&mut self, names: &Arc<Vec<String>>) {
+        if self.sources == *names {
+            self.sources = Arc::clone(names);
+        }
+    }
+
+    /// Number of row batches.
+    pub(super) fn batches(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// Number of the row batch that holds row `i`, and where its columns lie.
+    pub(super) fn batch_of(&self, i: u64) -> Option<(usize, Range<usize>)> {
+        let number = self.batches.partition_point(|batch| batch.first_row <= i).checked_sub(1)?;
+        let batch = self.batches.get(number)?;
+        Some((number, batch.body.clone()))
+    }
+
+    /// Row `i`; `None` when it does not exist or points outside. `bytes` are the file's from `base` on.
+    pub(super) fn row<'a>(&self, bytes: &'a [u8], base: usize, i: u64) -> Option<Row<'a>> {
         let batch = self.batches.partition_point(|batch| batch.first_row <= i).checked_sub(1)?;
-        let batch = self.batches.get(batch)?;
+        let batch = &self.batches.get(batch)?.moved(base)?;
         let row = usize::try_from(i - batch.first_row).ok()?;
         if row >= batch.rows {
             return None;
@@ -129,7 +179,11 @@ fn at<const N: usize>(bytes: &[u8], base: usize, i: usize) -> Option<[u8; N]> {
 }
 
 /// A message's flatbuffer and where its body lies.
-fn message<'a>(bytes: &'a [u8], block: &Block) -> Checked<(arrow_ipc::Message<'a>, std::ops::Range<usize>)> {
+fn message<'a>(
+    bytes: &'a [u8],
+    block: &Block,
+    ready: Ready<'_>,
+) -> Checked<(arrow_ipc::Message<'a>, std::ops::Range<usize>)> {
     let outside = || "its message lies outside the file".to_owned();
     let start = usize::try_from(block.offset()).map_err(|_| outside())?;
     let head = usize::try_from(block.metaDataLength()).map_err(|_| outside())?;
@@ -137,6 +191,7 @@ fn message<'a>(bytes: &'a [u8], block: &Block) -> Checked<(arrow_ipc::Message<'a
     let body_start = start.checked_add(head).ok_or_else(outside)?;
     let body_end = body_start.checked_add(body).filter(|&end| end <= bytes.len()).ok_or_else(outside)?;
     let head = bytes.get(start..body_start).ok_or_else(outside)?;
+    ready(start..body_start)?;
     let (marker, rest) = head.split_first_chunk::<4>().ok_or_else(outside)?;
     let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(outside)?;
     let length = usize::try_from(i32::from_le_bytes(*length)).map_err(|_| outside())?;
@@ -184,8 +239,8 @@ fn check_nodes(batch: &RecordBatch<'_>, lengths: &[usize]) -> Checked<()> {
     Ok(())
 }
 
-fn batch(bytes: &[u8], block: &Block, first_row: u64) -> Checked<Batch> {
-    let (message, body) = message(bytes, block)?;
+fn batch(bytes: &[u8], block: &Block, first_row: u64, ready: Ready<'_>) -> Checked<Batch> {
+    let (message, body) = message(bytes, block, ready)?;
     if message.header_type() != MessageHeader::RecordBatch {
         return Err("its message is not a row batch".to_owned());
     }
@@ -200,6 +255,7 @@ fn batch(bytes: &[u8], block: &Block, first_row: u64) -> Checked<Batch> {
     // length 9-10, document 11-12, offset 13-14, epoch 15-16.
     Ok(Batch {
         first_row,
+        body: body.clone(),
         rows,
         children,
         source: buffer(&batch, &body, 1, rows, 4)?,
@@ -213,8 +269,9 @@ fn batch(bytes: &[u8], block: &Block, first_row: u64) -> Checked<Batch> {
     })
 }
 
-fn dictionary(bytes: &[u8], block: &Block) -> Checked<Vec<String>> {
-    let (message, body) = message(bytes, block)?;
+fn dictionary(bytes: &[u8], block: &Block, ready: Ready<'_>) -> Checked<Vec<String>> {
+    let (message, body) = message(bytes, block, ready)?;
+    ready(body.clone())?;
     if message.header_type() != MessageHeader::DictionaryBatch {
         return Err("its dictionary's message is not a dictionary".to_owned());
     }

@@ -5,6 +5,7 @@ mod hostile;
 mod lines;
 mod scan;
 mod speed;
+mod tokens;
 mod where_;
 mod write;
 
@@ -82,6 +83,7 @@ pub(super) fn visit(batch: &Batch, all: &mut Vec<(At, Outcome)>) -> Result<Prese
             Row::Excluded => Outcome::Excluded,
             Row::Bad(why) => Outcome::Bad(why),
             Row::Text(text) => Outcome::Text(text.into_owned()),
+            Row::Ids(ids) => Outcome::Text(format!("{ids:?}")),
         };
         assert_eq!(at.row, batch.first_row + (all.len() - before) as u64);
         all.push((at, outcome));

@@ -1,0 +1,135 @@
+//! Windows read by calls instead of through maps: for who copies them anyway.
+//!
+//! A read that a cut file or a failing disk spoils is an error on every system and at any time, where a map would fault. And
+//! nothing piles up over a pass of the whole dataset: no maps, no page tables, and a bounded number of open files.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::format::tokens::Tokens;
+use crate::format::windows::{PartReader, Row};
+use crate::set::{Window, WindowSet};
+use crate::shard::{OpenShard, Sources, corrupt};
+
+/// Shards that one reader keeps open, of two files each. Reading goes forward, and what is behind does not come back.
+const OPEN: usize = 4;
+
+/// A shard's open files.
+struct Files {
+    /// Which shard: its address. The dataset outlives its reader and does not move.
+    shard: usize,
+    bin: fs_err::File,
+    arrow: fs_err::File,
+    rows: PartReader,
+    sources: Sources,
+    /// The row batch in `body`: its number, and where it begins in the file.
+    part: Option<(usize, usize)>,
+    body: Vec<u8>,
+}
+
+/// Reads windows of one dataset, one after the other.
+#[derive(Default)]
+pub(crate) struct Copier {
+    open: VecDeque<Files>,
+    tokens: Vec<u8>,
+}
+
+impl std::fmt::Debug for Copier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Copier").field("open", &self.open.len()).finish_non_exhaustive()
+    }
+}
+
+impl Copier {
+    /// Window `i` of `set`, from 0, in memory of this reader.
+    pub(crate) fn window<'a>(&'a mut self, set: &'a WindowSet, i: u64) -> Result<Window<'a>> {
+        let shard = set.shard_of(i)?;
+        let within = i - shard.first_window;
+        let Self { open, tokens } = self;
+        let files = files(open, set, shard)?;
+        let range = shard.bytes_of(within)?;
+        let too_large = || corrupt(&shard.path, format!("window {within} is too large for memory"));
+        let length = usize::try_from(range.end - range.start).map_err(|_| too_large())?;
+        // Room to begin at a multiple of a token's width.
+        tokens.resize(length + 4, 0);
+        let skip = tokens.as_ptr().align_offset(4);
+        let bytes = tokens.get_mut(skip..skip.saturating_add(length)).ok_or_else(too_large)?;
+        read(&files.bin, &shard.path, range, bytes)?;
+        let tokens = Tokens::from_bytes(bytes, shard.shape.dtype).ok_or_else(too_large)?;
+        let (row, source) = row(files, within)?;
+        Ok(set.window_of(i, shard, row, source, tokens))
+    }
+
+    /// Documents and padding of window `i` of `set`, from 0. `source` of the row counts in the manifest's sources.
+    pub(crate) fn row<'a>(&'a mut self, set: &WindowSet, i: u64) -> Result<Row<'a>> {
+        let shard = set.shard_of(i)?;
+        let (row, source) = row(files(&mut self.open, set, shard)?, i - shard.first_window)?;
+        Ok(Row { source, ..row })
+    }
+}
+
+/// The shard's files, opened unless they are.
+fn files<'a>(open: &'a mut VecDeque<Files>, set: &WindowSet, shard: &OpenShard) -> Result<&'a mut Files> {
+    let address = std::ptr::from_ref(shard).addr();
+    let found = match open.iter().position(|files| files.shard == address) {
+        Some(found) => found,
+        None => {
+            let (bin, rows, sources) = shard.files(&set.common.sources)?;
+            let arrow = fs_err::File::open(rows.file())?;
+            if open.len() >= OPEN {
+                open.pop_front();
+            }
+            open.push_back(Files { shard: address, bin, arrow, rows, sources, part: None, body: Vec::new() });
+            open.len() - 1
+        }
+    };
+    open.get_mut(found).ok_or_else(|| corrupt(&shard.path, "not open".to_owned()))
+}
+
+/// Row `i` of a shard, and its source in the manifest.
+fn row(files: &mut Files, i: u64) -> Result<(Row<'_>, u32)> {
+    let (number, range) = files.rows.part(i)?;
+    let base = range.start;
+    if files.part != Some((number, base)) {
+        files.part = None;
+        files.body.resize(range.end - range.start, 0);
+        let range = u64::try_from(range.start).unwrap_or(u64::MAX)..u64::try_from(range.end).unwrap_or(u64::MAX);
+        read(&files.arrow, files.rows.file(), range, &mut files.body)?;
+        files.part = Some((number, base));
+    }
+    let row = files.rows.row(&files.body, base, i)?;
+    let source = files.sources.of(row.source, files.rows.file(), i)?;
+    Ok((row, source))
+}
+
+/// Fills `bytes` from the file.
+fn read(file: &fs_err::File, path: &Path, range: Range<u64>, bytes: &mut [u8]) -> Result<()> {
+    #[cfg(unix)]
+    let done = std::os::unix::fs::FileExt::read_exact_at(file.file(), bytes, range.start);
+    #[cfg(windows)]
+    let done = {
+        let (mut rest, mut at) = (bytes, range.start);
+        loop {
+            if rest.is_empty() {
+                break Ok(());
+            }
+            match std::os::windows::fs::FileExt::seek_read(file.file(), rest, at) {
+                Ok(0) => break Err(std::io::ErrorKind::UnexpectedEof.into()),
+                Ok(n) => {
+                    rest = rest.get_mut(n..).unwrap_or_default();
+                    at += n as u64;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        }
+    };
+    done.map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => {
+            corrupt(path, format!("bytes {} to {} are not there: it was cut", range.start, range.end))
+        }
+        kind => Error::Io(std::io::Error::new(kind, format!("cannot read {}: {error}", path.display()))),
+    })
+}
