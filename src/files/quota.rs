@@ -121,7 +121,7 @@ mod tests {
         // Elsewhere there is none, nor after it.
         let elsewhere = tempfile::tempdir().unwrap();
         File::create(&elsewhere.path().join("a")).unwrap().write_all(&[0; 1000]).unwrap();
-        drop(limit);
+        drop((file, readable, limit));
         File::create(&place("b")).unwrap().write_all(&[0; 1000]).unwrap();
     }
 }
