@@ -24,7 +24,7 @@ pub const EMPTY: Signature = [0; VALUES];
 /// log2 of [`VALUES`]: the bits of a hash that choose the bin.
 const BIN_BITS: u32 = VALUES.ilog2();
 
-/// Shingles kept for further rounds; a document with more is cut into words again when a bin is still empty, which hardly happens.
+/// Shingles kept for further rounds, about; a document with more is cut into words again when a bin is still empty, which hardly happens.
 const KEPT: usize = 4096;
 
 /// Signs documents, one after the other; keeps its buffers.
@@ -48,12 +48,12 @@ impl Signer {
         shingles.clear();
         let mut bins = Bins::new();
         let mut count = 0_usize;
-        words.shingles(text, |hash| {
-            count += 1;
-            if shingles.len() < KEPT {
-                shingles.push(hash);
+        words.shingles(text, |hashes| {
+            if count < KEPT {
+                shingles.extend_from_slice(hashes);
             }
-            bins.add(hash);
+            count += hashes.len();
+            hashes.iter().for_each(|&hash| bins.add(hash));
         });
         if count == 0 {
             return EMPTY;
@@ -65,10 +65,10 @@ impl Signer {
             let factor = mix(round) | 1;
             // From the round after as many as there are bins, each fills its own bin for certain.
             let forced = round.checked_sub(values + 1);
-            if count <= KEPT {
-                shingles.iter().for_each(|&hash| bins.add_round(hash, round, factor, forced));
+            if count == shingles.len() {
+                bins.add_round(shingles, round, factor, forced);
             } else {
-                words.shingles(text, |hash| bins.add_round(hash, round, factor, forced));
+                words.shingles(text, |hashes| bins.add_round(hashes, round, factor, forced));
             }
         }
         bins.signature()
@@ -96,11 +96,12 @@ impl Bins {
         self.put(hash >> (u64::BITS - BIN_BITS), 0, hash);
     }
 
-    /// A later round: the hash times an odd number of the round's own; `forced`: all go into this bin.
-    #[inline]
-    fn add_round(&mut self, hash: u64, round: u64, factor: u64, forced: Option<u64>) {
-        let hash = (hash ^ hash >> 32).wrapping_mul(factor);
-        self.put(forced.unwrap_or(hash >> (u64::BITS - BIN_BITS)), round << VALUE_BITS, hash);
+    /// A later round: hashes times an odd number of the round's own; `forced`: all go into this bin.
+    fn add_round(&mut self, hashes: &[u64], round: u64, factor: u64, forced: Option<u64>) {
+        for &hash in hashes {
+            let hash = (hash ^ hash >> 32).wrapping_mul(factor);
+            self.put(forced.unwrap_or(hash >> (u64::BITS - BIN_BITS)), round << VALUE_BITS, hash);
+        }
     }
 
     /// No branch: whether a bin was filled before is a matter of chance.
@@ -112,7 +113,8 @@ impl Bins {
     }
 
     fn any_empty(&self) -> bool {
-        self.smallest.iter().fold(0, |most, &smallest| smallest.max(most)) == u64::MAX
+        // The rounds end below 2^15, so only an empty bin has the top bit.
+        self.smallest.iter().fold(0, |any, &smallest| any | smallest) >> (u64::BITS - 1) != 0
     }
 
     fn signature(&self) -> Signature {

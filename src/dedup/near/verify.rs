@@ -151,7 +151,7 @@ impl<'a> Sets<'a> {
         text.clear();
         shingles.clear();
         self.documents.text(document, text)?;
-        words.shingles(text, |hash| shingles.push(hash));
+        words.shingles(text, |hashes| shingles.extend_from_slice(hashes));
         shingles.sort_unstable();
         shingles.dedup();
         let set = Arc::from(shingles.as_slice());

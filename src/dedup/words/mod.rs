@@ -24,6 +24,7 @@
 //! The properties are those of [`UNICODE_VERSION`] (letters, case, white space: the Rust standard library's) and
 //! [`MARKS_UNICODE_VERSION`] (marks: `unicode-normalization`'s); new versions class characters that were unassigned before.
 
+mod ascii;
 mod runs;
 
 use std::sync::LazyLock;
@@ -110,35 +111,6 @@ fn classify(c: char) -> Class {
 static CLASSES: LazyLock<Vec<Class>> =
     LazyLock::new(|| (0..=0xFFFF_u32).map(|code| char::from_u32(code).map_or(Class::Sign, classify)).collect());
 
-/// One in every byte.
-const ONES: u64 = u64::from_le_bytes([1; 8]);
-
-/// The high bit of every byte.
-const HIGH: u64 = ONES << 7;
-
-/// High bits of the bytes from `first` to `last`. All are ASCII, and no byte of the sums carries into the next.
-#[inline]
-fn between(bytes: u64, first: u8, last: u8) -> u64 {
-    let from_first = bytes + ONES * u64::from(0x80 - first);
-    let after_last = bytes + ONES * u64::from(0x7F - last);
-    (from_first ^ after_last) & HIGH
-}
-
-/// Eight bytes of text: lower case, and how many come before the first that is not an ASCII character of a word.
-#[inline]
-fn eight(bytes: [u8; 8], signs: Signs) -> ([u8; 8], usize) {
-    let bytes = u64::from_le_bytes(bytes);
-    let ascii = bytes & !HIGH;
-    let lower = ascii | between(ascii, b'A', b'Z') >> 2;
-    let word = match signs {
-        Signs::Kept => between(ascii, b'!', b'~'),
-        Signs::Dropped => between(lower, b'a', b'z') | between(lower, b'0', b'9'),
-    };
-    let stop = (!word | bytes) & HIGH;
-    // At most 64 bits: 8 bytes.
-    (lower.to_le_bytes(), usize::try_from(stop.trailing_zeros() / 8).unwrap_or(0))
-}
-
 /// Takes the words of a text as they are cut.
 trait Sink {
     /// A word starts at this byte of the text.
@@ -147,6 +119,18 @@ trait Sink {
     fn put(&mut self, bytes: [u8; 8], length: usize);
     /// It is over: this is the byte of the text after it.
     fn end(&mut self, at: usize);
+
+    /// A whole word of ASCII characters, `start..end` of the text, not yet folded; at least seven bytes follow it.
+    #[inline]
+    fn ascii(&mut self, text: &[u8], start: usize, end: usize) {
+        self.start(start);
+        let mut at = start;
+        while at < end {
+            self.put(ascii::eight(text, at).to_le_bytes(), (end - at).min(8));
+            at += 8;
+        }
+        self.end(end);
+    }
 }
 
 /// Cuts a text into folded words.
@@ -155,17 +139,21 @@ fn cut(text: &str, signs: Signs, sink: &mut impl Sink) {
     let classes = CLASSES.as_slice();
     let bytes = text.as_bytes();
     let mut open = Open::Nothing;
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
+    let (mut at, mut from) = (0, 0);
+    loop {
+        if at >= from && open == Open::Nothing {
+            (at, from) = ascii::words(bytes, at, signs, sink);
+        }
+        let Some(&byte) = bytes.get(at) else { break };
         if byte < 0x80 {
             let rest = bytes.get(at..).unwrap_or_default();
             let (lower, length) = match rest.first_chunk::<8>() {
-                Some(&chunk) => eight(chunk, signs),
+                Some(&chunk) => ascii::head(chunk, signs),
                 None => {
                     // Zeros are gaps.
                     let mut chunk = [0; 8];
                     chunk.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-                    eight(chunk, signs)
+                    ascii::head(chunk, signs)
                 }
             };
             if length > 0 {
@@ -498,7 +486,41 @@ mod tests {
         assert!(words.folded.capacity() < 200_000);
     }
 
+    /// Words, looked back at, and hashes against the definition.
+    fn equal_the_definition(text: &str, n: usize) {
+        for signs in [Signs::Kept, Signs::Dropped] {
+            let expected = slow(signs, text);
+            assert_eq!(words(signs, text), expected);
+            let mut seen = 0;
+            Words::new(signs, n).each(text, |window| {
+                seen += 1;
+                let joined = (seen >= n).then(|| expected[seen - n..seen].join(" ").into_bytes());
+                assert_eq!(window.last(n).map(<[u8]>::to_vec), joined);
+            });
+            assert_eq!(seen, expected.len());
+            // A short text is cut without blocks: its hash is that of the word within blocks.
+            let alone = |word: &str| {
+                let mut hash = None;
+                Runs::new(signs, 1, 0).each(word, |run| hash = Some(run.hash()));
+                hash
+            };
+            let mut words = expected.iter().filter(|word| word.len() < 64);
+            Runs::new(signs, 1, 0).each(text, |run| {
+                let word = slow(signs, &text[run.offset(1)..run.end()]).concat();
+                if word.len() < 64 {
+                    assert_eq!(Some(&word), words.next());
+                    assert_eq!(Some(run.hash()), alone(&word));
+                }
+            });
+        }
+    }
+
     proptest! {
+        #[test]
+        fn blocks_equal_the_definition(text in "([a-cA-C_,. \\[@`{/:\u{0}\u{7f}]{0,90}|[a-z0-9]{0,20} |\\PC|\u{ad}|\u{301}|\n){0,14}", n in 1_usize..4) {
+            equal_the_definition(&text, n);
+        }
+
         #[test]
         fn equals_the_definition(text in "([a-cA-C_, .]|[ก-๎]|[一-三]|[あ-ヶ]|[़-ो]|\\PC|\\s){0,60}", n in 1_usize..6) {
             for signs in [Signs::Kept, Signs::Dropped] {

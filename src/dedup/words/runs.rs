@@ -6,7 +6,7 @@
 //! (Karp and Rabin, 1987). The words' hashes are as good as random, so two different runs meet with a probability of about 2^-64.
 //! The constants are odd and fixed for ever: signatures and what was compared must not differ between machines.
 
-use super::{Signs, Sink, cut};
+use super::{Signs, Sink, ascii, cut};
 
 const START: u64 = 0x2545_F491_4F6C_DD1D;
 const K: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -17,22 +17,34 @@ const BASE: u64 = 0xC2B2_AE3D_27D4_EB4F;
 #[derive(Debug)]
 pub struct Runs {
     signs: Signs,
-    run: u64,
+    run: usize,
     /// `BASE` to the power of the run's words.
     power: u64,
-    /// Hashes of the last words, and where they start in the text; as many as a power of two.
-    last: Vec<(u64, usize)>,
+    /// Words before the newest ones that are looked back at.
+    reach: usize,
+    words: Cut,
 }
+
+/// Words that were cut and not yet looked at, after those that are looked back at: cutting and looking are loops of their own,
+/// each of few steps that do not wait for one another.
+#[derive(Debug, Default)]
+struct Cut {
+    hashes: Vec<u64>,
+    /// Where each starts and ends in the text.
+    places: Vec<(usize, usize)>,
+}
+
+/// Words that are cut before they are looked at.
+const WORDS: usize = 512;
 
 /// The run that ends with the newest word.
 #[derive(Debug, Clone, Copy)]
 pub struct Run<'a> {
     sum: u64,
-    last: &'a [(u64, usize)],
+    /// Places of the words before the newest, and its own.
+    places: &'a [(usize, usize)],
     /// Words of the text so far, the newest counted.
     pub count: u64,
-    /// Byte of the text after the newest word.
-    pub end: usize,
 }
 
 impl Run<'_> {
@@ -43,12 +55,19 @@ impl Run<'_> {
         folded(self.sum ^ K, L)
     }
 
+    /// Byte of the text after the newest word.
+    #[inline]
+    #[must_use]
+    pub fn end(&self) -> usize {
+        self.places.last().map_or(0, |&(_, end)| end)
+    }
+
     /// Byte of the text where the last `n` words start, of those that are looked back at; the text's start where there are not so
     /// many.
     #[must_use]
-    pub fn offset(&self, n: u64) -> usize {
-        let word = self.count.checked_sub(n);
-        word.and_then(|word| self.last.get(slot(word, self.last))).map_or(0, |&(_, start)| start)
+    pub fn offset(&self, n: usize) -> usize {
+        let word = self.places.len().checked_sub(n);
+        word.and_then(|word| self.places.get(word)).map_or(0, |&(start, _)| start)
     }
 }
 
@@ -57,53 +76,66 @@ impl Runs {
     #[must_use]
     pub fn new(signs: Signs, run: usize, reach: usize) -> Self {
         let run = run.max(1);
-        let slots = run.max(reach).checked_next_power_of_two().unwrap_or(run);
-        let run = u64::try_from(run).unwrap_or(u64::MAX);
         let power = (0..run).fold(1_u64, |power, _| power.wrapping_mul(BASE));
-        Self { signs, run, power, last: vec![(0, 0); slots] }
+        Self { signs, run, power, reach: run.max(reach), words: Cut::default() }
     }
 
     /// Calls `each` at the end of every word.
     #[inline]
     pub fn each(&mut self, text: &str, mut each: impl FnMut(Run<'_>)) {
-        let Self { signs, run, power, last } = self;
-        let (mut count, mut sum) = (0_u64, 0_u64);
-        let words = |word: u64, start: usize, end: usize| {
-            let old = count.checked_sub(*run).and_then(|old| last.get(slot(old, last))).map_or(0, |&(old, _)| old);
-            sum = sum.wrapping_mul(BASE).wrapping_add(word).wrapping_sub(old.wrapping_mul(*power));
-            let to = slot(count, last);
-            if let Some(slot) = last.get_mut(to) {
-                *slot = (word, start);
-            }
-            count += 1;
-            each(Run { sum, last, count, end });
-        };
-        cut(text, *signs, &mut Hasher { start: 0, hash: START, tail: 0, length: 0, words });
-    }
-
-    /// Calls `each` with the hash of every shingle, repeated ones too.
-    #[inline]
-    pub fn shingles(&mut self, text: &str, mut each: impl FnMut(u64)) {
-        let run = self.run;
-        let mut short = None;
-        self.each(text, |words| {
-            if words.count >= run {
-                each(words.hash());
-            } else {
-                short = Some(words.hash());
-            }
-            if words.count == run {
-                short = None;
+        let (mut sum, mut count) = (0_u64, 0_u64);
+        let (power, reach, run) = (self.power, self.reach, self.run);
+        self.cut(text, |words| {
+            let pairs = words.hashes.get(reach..).unwrap_or_default().iter().zip(leaving(words, reach, run));
+            for ((word, old), newest) in pairs.zip(reach..) {
+                sum = sum.wrapping_mul(BASE).wrapping_add(*word).wrapping_sub(old.wrapping_mul(power));
+                count += 1;
+                each(Run { sum, places: words.places.get(..=newest).unwrap_or_default(), count });
             }
         });
-        short.into_iter().for_each(each);
+    }
+
+    /// Calls `each` with the hashes of all shingles, repeated ones too, some at a time.
+    #[inline]
+    pub fn shingles(&mut self, text: &str, mut each: impl FnMut(&[u64])) {
+        let (mut sum, mut count) = (0_u64, 0_usize);
+        let mut hashes = [0; WORDS];
+        let (power, reach, run) = (self.power, self.reach, self.run);
+        self.cut(text, |words| {
+            let new = words.hashes.get(reach..).unwrap_or_default();
+            for ((word, old), hash) in new.iter().zip(leaving(words, reach, run)).zip(&mut hashes) {
+                sum = sum.wrapping_mul(BASE).wrapping_add(*word).wrapping_sub(old.wrapping_mul(power));
+                *hash = folded(sum ^ K, L);
+            }
+            // The first words end no shingle.
+            let first = (run - 1).saturating_sub(count).min(new.len());
+            each(hashes.get(first..new.len()).unwrap_or_default());
+            count += new.len();
+        });
+        if count > 0 && count < run {
+            each(&[folded(sum ^ K, L)]);
+        }
+    }
+
+    /// Hands over the words some at a time, never none, after as many as are looked back at (zeros where the text has not had so
+    /// many).
+    #[inline]
+    fn cut(&mut self, text: &str, each: impl FnMut(&Cut)) {
+        let Self { words, reach, signs, .. } = self;
+        words.hashes.clear();
+        words.hashes.resize(*reach, 0);
+        words.places.clear();
+        words.places.resize(*reach, (0, 0));
+        let mut hasher = Hasher { start: 0, hash: START, tail: 0, length: 0, words, reach: *reach, each };
+        cut(text, *signs, &mut hasher);
+        hasher.hand_over();
     }
 }
 
-/// Where a word, counted from 0, is kept.
+/// For each new word the one that leaves the run.
 #[inline]
-fn slot(word: u64, last: &[(u64, usize)]) -> usize {
-    usize::try_from(word & (u64::try_from(last.len()).unwrap_or(1).wrapping_sub(1))).unwrap_or(0)
+fn leaving(words: &Cut, reach: usize, run: usize) -> &[u64] {
+    words.hashes.get(reach - run..).unwrap_or_default()
 }
 
 /// Both halves of a product.
@@ -114,19 +146,42 @@ fn folded(a: u64, b: u64) -> u64 {
 }
 
 /// Hashes words as they are cut.
-struct Hasher<F> {
+struct Hasher<'w, F> {
     start: usize,
     /// Of whole eights of bytes.
     hash: u64,
     /// Fewer than eight bytes after them, and zeros.
     tail: u64,
     length: usize,
-    words: F,
+    words: &'w mut Cut,
+    reach: usize,
+    each: F,
+}
+
+impl<F: FnMut(&Cut)> Hasher<'_, F> {
+    #[inline]
+    fn push(&mut self, word: u64, start: usize, end: usize) {
+        if self.words.hashes.len() >= self.reach + WORDS {
+            self.hand_over();
+        }
+        self.words.hashes.push(word);
+        self.words.places.push((start, end));
+    }
+
+    #[inline(never)]
+    fn hand_over(&mut self) {
+        let old = self.words.hashes.len() - self.reach;
+        if old > 0 {
+            (self.each)(self.words);
+            self.words.hashes.drain(..old);
+            self.words.places.drain(..old);
+        }
+    }
 }
 
 // Inlined wherever words are cut, or their state would go through memory for every one.
 #[expect(clippy::inline_always, reason = "measured: a third of the time of signing")]
-impl<F: FnMut(u64, usize, usize)> Sink for Hasher<F> {
+impl<F: FnMut(&Cut)> Sink for Hasher<'_, F> {
     #[inline(always)]
     fn start(&mut self, at: usize) {
         self.start = at;
@@ -153,10 +208,31 @@ impl<F: FnMut(u64, usize, usize)> Sink for Hasher<F> {
     #[inline(always)]
     fn end(&mut self, at: usize) {
         let word = folded(self.hash ^ self.tail, K);
-        (self.words)(word, self.start, at);
+        self.push(word, self.start, at);
         self.hash = START;
         self.tail = 0;
         self.length = 0;
+    }
+
+    #[inline(always)]
+    fn ascii(&mut self, text: &[u8], start: usize, end: usize) {
+        let mut length = end - start;
+        let mut chunk = ascii::eight(text, start);
+        let mut hash = START;
+        if length >= 16 {
+            let mut at = start;
+            while length >= 16 {
+                hash = folded(hash ^ chunk, K);
+                (at, length) = (at + 8, length - 8);
+                chunk = ascii::eight(text, at);
+            }
+        }
+        // Up to fifteen bytes are left. Whether there are eight is as good as chance: both ways are taken, without a branch.
+        let eight = folded(hash ^ chunk, K);
+        let next = ascii::eight(text, end - length % 8);
+        let (hash, tail) = if length >= 8 { (eight, next) } else { (hash, chunk) };
+        let tail = tail & ((1 << (8 * (length % 8))) - 1);
+        self.push(folded(hash ^ tail, K), start, end);
     }
 }
 
@@ -171,7 +247,7 @@ mod tests {
 
     fn shingles(text: &str, n: usize) -> Vec<u64> {
         let mut out = Vec::new();
-        Runs::new(Signs::Kept, n, n).shingles(text, |hash| out.push(hash));
+        Runs::new(Signs::Kept, n, n).shingles(text, |hashes| out.extend_from_slice(hashes));
         out
     }
 
@@ -216,7 +292,7 @@ mod tests {
                     let (joined, offset, count) = words.next().unwrap();
                     assert_eq!(run.count, *count);
                     let Some(joined) = joined else { return };
-                    assert_eq!(run.offset(n as u64), *offset);
+                    assert_eq!(run.offset(n), *offset);
                     assert_eq!(seen.entry(run.hash()).or_insert_with(|| joined.clone()), joined);
                     // Alone it has the same hash.
                     let mut alone = None;

@@ -376,7 +376,7 @@ impl Benchmarks {
                 next += around + 1;
                 // The filter is larger than a core's caches: its answer is read when the next one is asked.
                 self.runs.fetch(hash);
-                let new = Asked { hash, around: words_so_far.offset(n), word: words_so_far.offset(1) };
+                let new = Asked { hash, around: words_so_far.offset(self.ngram), word: words_so_far.offset(1) };
                 if let Some(part) = asked.replace(new).and_then(|old| self.answer(&old, &mut suspect)) {
                     self.look_up(words, (text, part), hits, &mut limit);
                 }
@@ -384,9 +384,8 @@ impl Benchmarks {
             // There are short texts only where n-grams are longer than a run.
             for posting in if shorts { self.shorts.get(hash) } else { &[] } {
                 let Some(item) = self.texts.get(at(posting.text)) else { continue };
-                let count = number(item.count);
-                let from = words_so_far.offset(count);
-                if words_so_far.count >= count && is(words, text.get(from..words_so_far.end), item) {
+                let from = words_so_far.offset(item.count);
+                if words_so_far.count >= number(item.count) && is(words, text.get(from..words_so_far.end()), item) {
                     let hit = Hit { text: posting.text, ngram: 0, offset: from, length: posting.length };
                     note(hits, &mut limit, hit);
                 }

@@ -1,0 +1,154 @@
+//! Words of ASCII text, which nearly all text is: told apart by sixty-four bytes at a time.
+//!
+//! A block becomes a mask with a bit for each byte that belongs to a word. Where the mask changes, a word starts or ends, so the
+//! work is done by the word and not by the byte. (The idea is that of simdjson: Langdale and Lemire, 2019.) Whatever holds a character
+//! outside ASCII is left to the definition in the folder's root, from the start of the word that it stands in.
+
+use super::{Signs, Sink};
+
+/// One in every byte.
+const ONES: u64 = u64::from_le_bytes([1; 8]);
+
+/// The high bit of every byte.
+const HIGH: u64 = ONES << 7;
+
+/// High bits of the bytes from `first` to `last`. All are ASCII, and no byte of the sums carries into the next.
+#[inline]
+fn between(bytes: u64, first: u8, last: u8) -> u64 {
+    let from_first = bytes + ONES * u64::from(0x80 - first);
+    let after_last = bytes + ONES * u64::from(0x7F - last);
+    (from_first ^ after_last) & HIGH
+}
+
+/// Eight bytes of text: lower case, and how many come before the first that is not an ASCII character of a word.
+#[inline]
+pub(super) fn head(bytes: [u8; 8], signs: Signs) -> ([u8; 8], usize) {
+    let bytes = u64::from_le_bytes(bytes);
+    let ascii = bytes & !HIGH;
+    let stop = (!in_words(ascii, signs) | bytes) & HIGH;
+    // At most 64 bits: 8 bytes.
+    (lower(ascii).to_le_bytes(), usize::try_from(stop.trailing_zeros() / 8).unwrap_or(0))
+}
+
+/// High bits of the bytes that belong to words; all are ASCII.
+#[inline]
+fn in_words(ascii: u64, signs: Signs) -> u64 {
+    match signs {
+        Signs::Kept => between(ascii, b'!', b'~'),
+        Signs::Dropped => between(lower(ascii), b'a', b'z') | between(ascii, b'0', b'9'),
+    }
+}
+
+/// Lower case; all are ASCII.
+#[inline]
+fn lower(ascii: u64) -> u64 {
+    ascii | between(ascii, b'A', b'Z') >> 2
+}
+
+/// Eight bytes of the text from a place on, ASCII in lower case (of others something else); zeros where there are not so many.
+#[inline]
+pub(super) fn eight(text: &[u8], at: usize) -> u64 {
+    let bytes = text.get(at..).and_then(|rest| rest.first_chunk::<8>());
+    bytes.map_or(0, |bytes| lower(u64::from_le_bytes(*bytes) & !HIGH))
+}
+
+/// Bytes of a block.
+const BLOCK: usize = 64;
+
+/// A bit for each byte of a block: whether it belongs to a word, and whether it is not ASCII.
+struct Masks {
+    word: u64,
+    foreign: u64,
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn masks(block: &[u8; BLOCK], signs: Signs) -> Masks {
+    use std::arch::x86_64::{
+        __m128i, _mm_and_si128, _mm_cmpgt_epi8, _mm_cmplt_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
+        _mm_set1_epi8,
+    };
+    #[target_feature(enable = "sse2")]
+    fn within(bytes: __m128i, before: i8, after: i8) -> __m128i {
+        _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8(before)), _mm_cmplt_epi8(bytes, _mm_set1_epi8(after)))
+    }
+    /// A bit for each of sixteen bytes. Signed: bytes outside ASCII are below all bounds.
+    #[target_feature(enable = "sse2")]
+    fn sixteen(low: i64, high: i64, signs: Signs) -> (i32, i32) {
+        let bytes = _mm_set_epi64x(high, low);
+        let word = match signs {
+            Signs::Kept => within(bytes, 0x20, 0x7F),
+            Signs::Dropped => {
+                let lower = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+                _mm_or_si128(within(lower, 0x60, 0x7B), within(bytes, 0x2F, 0x3A))
+            }
+        };
+        (_mm_movemask_epi8(word), _mm_movemask_epi8(bytes))
+    }
+    let mut masks = Masks { word: 0, foreign: 0 };
+    for (part, bytes) in block.as_chunks::<16>().0.iter().enumerate() {
+        let half = |from: usize| i64::from_le_bytes(std::array::from_fn(|i| bytes[from + i]));
+        // SAFETY: every processor of this kind has SSE2.
+        let (word, foreign) = unsafe { sixteen(half(0), half(8), signs) };
+        masks.word |= u64::from(word.cast_unsigned()) << (16 * part);
+        masks.foreign |= u64::from(foreign.cast_unsigned()) << (16 * part);
+    }
+    masks
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn masks(block: &[u8; BLOCK], signs: Signs) -> Masks {
+    // The high bits of eight bytes, side by side.
+    let gathered = |high: u64| (high & HIGH).wrapping_mul(0x0002_0408_1020_4081) >> 56;
+    let mut masks = Masks { word: 0, foreign: 0 };
+    for (part, bytes) in block.as_chunks::<8>().0.iter().enumerate() {
+        let bytes = u64::from_le_bytes(*bytes);
+        masks.word |= gathered(in_words(bytes & !HIGH, signs) & !bytes) << (8 * part);
+        masks.foreign |= gathered(bytes) << (8 * part);
+    }
+    masks
+}
+
+/// Hands over the whole words from byte `at` on, which is in no word, as far as the text is ASCII and whole blocks. Gives the byte
+/// from which to go on otherwise, in no word either; and the first one from which asking again may help.
+#[inline]
+pub(super) fn words(text: &[u8], at: usize, signs: Signs, sink: &mut impl Sink) -> (usize, usize) {
+    let mut base = at;
+    // Where the word that is being read starts.
+    let mut open = None;
+    loop {
+        // Eight bytes are read from each byte of a word.
+        let block = text.get(base..).and_then(|rest| rest.first_chunk::<{ BLOCK + 8 }>()?.first_chunk::<BLOCK>());
+        let Some(block) = block else { return (open.unwrap_or(base), usize::MAX) };
+        let Masks { word, foreign } = masks(block, signs);
+        let ascii = foreign.trailing_zeros();
+        // A word that goes on to a foreign byte must not end there.
+        let word = word | foreign;
+        let before = u64::from(open.is_some());
+        let mut edges = word ^ (word << 1 | before);
+        if ascii < u64::BITS {
+            edges &= (1 << ascii) - 1;
+        }
+        while edges != 0 {
+            let edge = base + place(edges);
+            edges &= edges - 1;
+            match open.take() {
+                Some(start) => sink.ascii(text, start, edge),
+                None => open = Some(edge),
+            }
+        }
+        if ascii < u64::BITS {
+            let foreign = base + place(foreign);
+            return (open.unwrap_or(foreign), foreign + 1);
+        }
+        base += BLOCK;
+    }
+}
+
+/// Number of the lowest bit.
+#[inline]
+fn place(bits: u64) -> usize {
+    // At most 64.
+    usize::try_from(bits.trailing_zeros()).unwrap_or(0)
+}
