@@ -14,8 +14,8 @@ const IDS: usize = 3;
 /// Longest word that is kept at all, in bytes.
 const LONG: usize = 1024;
 
-/// Two-way sets of the table: 2^16 of 64 bytes, 4 MiB.
-const SET_BITS: u32 = 16;
+/// Two-way sets of the table: 2^17 of 64 bytes, 8 MiB.
+const SET_BITS: u32 = 17;
 
 /// Slots of the pools.
 const SLOT_BITS: u32 = 16;

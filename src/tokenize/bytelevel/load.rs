@@ -4,11 +4,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::added::AddedTokens;
-use super::super::alphabet::letter_of;
+use super::super::alphabet::{bytes_of, letter_of};
 use super::super::decode::Decoder;
 use super::super::file::AddedToken;
 use super::super::merge::{ID_LIMIT, Pairs};
 use super::super::opened::Opened;
+use super::cuts::Cuts;
 use super::nfc::nfc;
 use super::scan::Pattern;
 use super::{ByteLevel, Bytes};
@@ -96,6 +97,17 @@ impl ByteLevel {
                 None => return Err(format!("it has no piece for the byte {byte:#04X}")),
             }
         }
+        let mut results = Vec::new();
+        let mut spans = Vec::with_capacity(merges.len());
+        for merge in merges {
+            // A piece with other characters than those of bytes is never made.
+            let start = results.len();
+            if !bytes_of(vocabulary.text(merge.result), &mut results) {
+                results.truncate(start);
+            }
+            spans.push((start, results.len()));
+        }
+        let cuts = Cuts::new(spans.iter().map(|&(start, end)| &results[start..end]));
         let merges: Vec<(u32, u32, u32)> = merges
             .iter()
             .map(|merge| (vocabulary.id(merge.left), vocabulary.id(merge.right), vocabulary.id(merge.result)))
@@ -104,7 +116,7 @@ impl ByteLevel {
         let bytes = Bytes::new(&symbols, &pairs).ok_or("all pairs of its bytes have a merge")?;
         let (raw, normalized) = added_tokens(added, nfc)?;
         let whole = model.ignore_merges.unwrap_or(false).then(|| vocabulary.clone());
-        Ok(Self { nfc, pattern, raw, normalized, bytes, pairs, whole, decoder })
+        Ok(Self { nfc, pattern, raw, normalized, bytes, pairs, cuts, whole, decoder })
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod cache;
 mod classes;
+mod cuts;
 mod load;
 mod masks;
 mod nfc;
@@ -19,6 +20,7 @@ use std::borrow::Cow;
 pub use self::scan::CL100K;
 
 use self::cache::{Cache, Found, Key, SHORT};
+use self::cuts::Cuts;
 use self::masks::BLOCK;
 use self::scan::{Pattern, Scanner};
 use super::added::{AddedTokens, Part};
@@ -44,6 +46,7 @@ pub struct ByteLevel {
     normalized: Option<AddedTokens>,
     bytes: Bytes,
     pairs: Pairs,
+    cuts: Cuts,
     /// Words that are pieces are those pieces whatever the merges say (`ignore_merges`).
     whole: Option<Vocabulary>,
     decoder: Decoder,
@@ -211,26 +214,54 @@ impl Worker<'_> {
         }
         let from = ids.len();
         let tokenizer = self.tokenizer;
-        let whole = tokenizer.whole.as_ref().and_then(|whole| {
-            self.piece.clear();
-            self.piece.extend(word.iter().map(|byte| letter_of(*byte)));
-            whole.place(&self.piece).map(|place| whole.id(place))
-        });
-        match whole {
-            Some(id) => ids.push(id),
-            None => {
-                let Bytes { symbols, .. } = &tokenizer.bytes;
-                self.merger.symbols.clear();
-                self.merger.symbols.extend(word.iter().map(|byte| symbols[usize::from(*byte)]));
-                if word.len() <= SCAN {
-                    let ranks = word.windows(2).map(|two| tokenizer.bytes.rank(two[0], two[1]));
-                    self.merger.merge_ranked(&tokenizer.pairs, ranks, ids);
-                } else {
-                    self.merger.merge(&tokenizer.pairs, ids);
+        match &tokenizer.whole {
+            Some(whole) => {
+                self.piece.clear();
+                self.piece.extend(word.iter().map(|byte| letter_of(*byte)));
+                match whole.place(&self.piece) {
+                    Some(place) => ids.push(whole.id(place)),
+                    None => self.merge(word, ids),
                 }
             }
+            None if word.is_ascii() => self.merge(word, ids),
+            None => self.segments(word, ids),
         }
         self.cache.insert(word, &ids[from..]);
+    }
+
+    /// Encodes a word that may be cut.
+    fn segments(&mut self, word: &[u8], ids: &mut Vec<u32>) {
+        let mut start = 0;
+        while start < word.len() {
+            let end = self.tokenizer.cuts.end(word, start);
+            let segment = &word[start..end];
+            if segment.len() == word.len() {
+                self.merge(segment, ids);
+                return;
+            }
+            if segment.len() > SHORT {
+                self.merge(segment, ids);
+            } else if let Some(found) = self.cache.short(Key::of(segment)) {
+                ids.extend_from_slice(&found.ids[..found.count as usize]);
+            } else {
+                let from = ids.len();
+                self.merge(segment, ids);
+                self.cache.insert(segment, &ids[from..]);
+            }
+            start = end;
+        }
+    }
+
+    fn merge(&mut self, word: &[u8], ids: &mut Vec<u32>) {
+        let ByteLevel { bytes, pairs, .. } = self.tokenizer;
+        self.merger.symbols.clear();
+        self.merger.symbols.extend(word.iter().map(|byte| bytes.symbols[usize::from(*byte)]));
+        if word.len() <= SCAN {
+            let ranks = word.windows(2).map(|two| bytes.rank(two[0], two[1]));
+            self.merger.merge_ranked(pairs, ranks, ids);
+        } else {
+            self.merger.merge(pairs, ids);
+        }
     }
 }
 
