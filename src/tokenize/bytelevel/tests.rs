@@ -58,10 +58,11 @@ fn random(seed: u64) -> Value {
     };
     let mut added = Vec::new();
     for (place, content) in ["<s>", "ab", "  ", "s>b", "e\u{301}"].iter().take(dice.roll(6)).enumerate() {
-        added.push(
-            json!({"id": pieces.len() + place, "content": content, "single_word": false, "lstrip": dice.roll(3) == 0,
-            "rstrip": dice.roll(3) == 0, "normalized": dice.roll(2) == 0, "special": dice.roll(4) == 0}),
-        );
+        // The library itself dies of a token of blanks that strips the blanks which the one before has stripped.
+        let mut strips = || dice.roll(3) == 0 && *content != "  ";
+        let (lstrip, rstrip) = (strips(), strips());
+        added.push(json!({"id": pieces.len() + place, "content": content, "single_word": false, "lstrip": lstrip,
+            "rstrip": rstrip, "normalized": dice.roll(2) == 0, "special": dice.roll(4) == 0}));
     }
     // An added token that is a piece already keeps the piece's id, and the ones after it move up.
     let mut next = pieces.len();
