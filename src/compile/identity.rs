@@ -36,8 +36,9 @@ pub fn identity(
         near.map_or_else(String::new, |near| format!("{} words, version {}", near.shingle, signature::VERSION));
     common.insert("near-duplicate signatures".to_owned(), signed);
     // The ids are the same by proof; but what one backend has encoded before the proof failed must not pass for the other's.
-    let reference = contract.backend == crate::tokenize::reference::BACKEND;
-    common.insert("`backend`".to_owned(), if reference { "reference" } else { "fast" }.to_owned());
+    // A newer version of one is still that one.
+    let backend = contract.backend.rsplit_once(' ').map_or(&*contract.backend, |(name, _version)| name);
+    common.insert("`backend`".to_owned(), backend.to_owned());
     Ok(Identity { common, sources: sources(resolved)? })
 }
 

@@ -12,7 +12,7 @@ use crate::curriculum::Resolved;
 use crate::error::Result;
 use crate::files;
 use crate::tokenize::file::TokenizerFile;
-use crate::tokenize::{Contract, fast, reference, sentencepiece};
+use crate::tokenize::{Contract, bytelevel, fast, reference, sentencepiece};
 
 /// A proof, and what it is a proof of.
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ pub fn key(resolved: &Resolved) -> Result<String> {
     field(&file.name());
     let spec = &resolved.curriculum.tokenizer;
     field(&format!("{:?} {:?} {:?} {:?} {:?}", spec.bos, spec.eos, spec.pad, spec.special, spec.backend));
-    for backend in [reference::BACKEND, fast::BACKEND, sentencepiece::BACKEND] {
+    for backend in [reference::BACKEND, fast::BACKEND, sentencepiece::BACKEND, bytelevel::BACKEND] {
         field(backend);
     }
     field(&format!("{:?}", super::identity::sources(resolved)?));

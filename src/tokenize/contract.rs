@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use syllabus_reader::format::TokenDtype;
 
+use super::bytelevel::ByteLevel;
 use super::decode::Decoder;
 use super::fast::Fast;
-use super::file::{AddedToken, Model, Parts, TokenizerFile, Vocabulary, nearest, unmark};
+use super::file::{AddedToken, TokenizerFile, nearest};
 use super::judge::{Judge, Samples};
+use super::opened::Opened;
 use super::reference::Reference;
 use super::sentencepiece::SentencePiece;
+use super::vocabulary::Vocabulary;
 use super::{Contract, Tokenizer};
 use crate::curriculum::checked::{Backend, Bos, TokenizerSpec};
 use crate::error::Result;
@@ -58,65 +61,34 @@ pub fn load(path: &Path, spec: &TokenizerSpec) -> Result<Loaded> {
 /// template adds one; and what `samples` fails with.
 pub fn unjudged(path: &Path, spec: &TokenizerSpec, samples: Samples<'_>) -> Result<Loaded> {
     let file = TokenizerFile::read(path)?;
-    let parts = file.parts()?;
-    let model: Model<'_> = serde_json::from_str(parts.model.get())
-        .map_err(|error| file.error(format!("its model is not one of Hugging Face's `tokenizers`: {error}")))?;
+    let opened = Opened::of(&file, &spec.special)?;
+    let Opened { parts, model, vocabulary, .. } = &opened;
     if model.dropout.is_some_and(|dropout| dropout > 0.0) {
         return Err(file.error("its model has `dropout`, so its ids are random; set it to null"));
     }
     let mut warnings = Vec::new();
-    let json = file.for_library(&spec.special)?;
-    let read = || -> Result<(Vocabulary, Option<Decoder>)> {
-        let vocabulary = Vocabulary::parse(model.vocab)
-            .map_err(|error| file.error(format!("its vocabulary cannot be read: {error}")))?;
-        let decoder = Decoder::build(&file, &parts, &model, &vocabulary)?;
-        Ok((vocabulary, decoder))
-    };
-    // Each backend takes up to a second where the vocabulary is large, and neither needs the other; whichever is first goes
-    // on. `fastokens`, which takes longest, needs nothing but the JSON, and is what byte-level files come to.
+    // Neither needs the other; the reference goes on while a slow backend is still loading.
     let encodes = spec.backend != Backend::Reference;
-    let early = encodes && parts.pre_tokenizer.is_some_and(|step| step.get().contains("\"ByteLevel\""));
     let there = AtomicBool::new(!encodes);
-    let done = || there.store(true, Ordering::Relaxed);
-    let judge = || {
-        let reference = Reference::load(&file, &json, None)?;
-        let enough = || there.load(Ordering::Relaxed);
-        Judge::begin(reference, &parts.added_tokens, samples, spec.backend, path, &enough)
-    };
-    let fastest = |vocabulary: &Vocabulary, decoder: &Option<Decoder>| {
-        fastest(&file, &parts, &model, vocabulary, decoder.clone(), &json, &spec.special)
-    };
-    let (vocabulary, decoder, fast, judge) = if early {
-        let (fast, (read, judge)) = rayon::join(
-            || {
-                let fast = Fast::load(&json, None);
-                done();
-                fast
-            },
-            || (read(), judge()),
-        );
-        let (vocabulary, decoder) = read?;
-        let fast = match fast {
-            Ok(fast) => Ok(Box::new(fast.decoding(decoder.clone())) as Box<dyn Tokenizer>),
-            // The others say why they do not load it either.
-            Err(_) => fastest(&vocabulary, &decoder)?,
-        };
-        (vocabulary, decoder, Some(fast), judge)
-    } else {
-        let (vocabulary, decoder) = read()?;
-        let (fast, judge) = rayon::join(
-            || {
-                let fast = if encodes { fastest(&vocabulary, &decoder).map(Some) } else { Ok(None) };
-                done();
-                fast
-            },
-            judge,
-        );
-        (vocabulary, decoder, fast?, judge)
-    };
+    let (fast, judge) = rayon::join(
+        || -> Result<_> {
+            let decoder = Decoder::build(&opened);
+            let fast = match &decoder {
+                Ok(decoder) if encodes => Some(fastest(&opened, decoder.clone())),
+                _ => None,
+            };
+            there.store(true, Ordering::Relaxed);
+            Ok((decoder?, fast))
+        },
+        || {
+            let reference = Reference::load(&opened, None)?;
+            let enough = || there.load(Ordering::Relaxed);
+            Judge::begin(reference, &parts.added_tokens, samples, spec.backend, path, &enough)
+        },
+    );
+    let (decoder, fast) = fast?;
     let judge = judge?.decoding(decoder);
     let reference = judge.reference();
-    drop(json);
     let backend = match fast {
         None => None,
         Some(Ok(backend)) => Some(backend),
@@ -128,7 +100,7 @@ pub fn unjudged(path: &Path, spec: &TokenizerSpec, samples: Samples<'_>) -> Resu
     };
 
     check_added_ids(&file, &parts.added_tokens, reference)?;
-    let names = Names { file: &file, vocabulary: &vocabulary, added: &parts.added_tokens, reference };
+    let names = Names { file: &file, vocabulary, added: &parts.added_tokens, reference };
     let bos_id = bos(&names, spec)?;
     let eos_id = spec.eos.as_deref().map(|eos| names.resolve("eos", eos)).transpose()?;
     let pad_id = match spec.pad.as_deref() {
@@ -170,37 +142,30 @@ pub fn unjudged(path: &Path, spec: &TokenizerSpec, samples: Samples<'_>) -> Resu
 /// When the file cannot be read, or the backend does not load it.
 pub fn proved(path: &Path, special: &[String], reference: bool) -> Result<Box<dyn Tokenizer>> {
     let file = TokenizerFile::read(path)?;
-    let parts = file.parts()?;
-    let bad = |error: &dyn std::fmt::Display| file.error(format!("cannot be read: {error}"));
-    let model: Model<'_> = serde_json::from_str(parts.model.get()).map_err(|error| bad(&error))?;
-    let vocabulary = Vocabulary::parse(model.vocab).map_err(|error| bad(&error))?;
-    let decoder = Decoder::build(&file, &parts, &model, &vocabulary)?;
-    let json = file.for_library(special)?;
+    let opened = Opened::of(&file, special)?;
+    let decoder = Decoder::build(&opened)?;
     if reference {
-        return Ok(Box::new(Reference::load(&file, &json, decoder)?));
+        return Ok(Box::new(Reference::load(&opened, decoder)?));
     }
-    fastest(&file, &parts, &model, &vocabulary, decoder, &json, special)?.map_err(|why| file.error(why))
+    fastest(&opened, decoder).map_err(|why| file.error(why))
 }
 
 /// The fastest backend that loads the file, or why none does.
-fn fastest(
-    file: &TokenizerFile,
-    parts: &Parts<'_>,
-    model: &Model<'_>,
-    vocabulary: &Vocabulary,
-    decoder: Option<Decoder>,
-    json: &str,
-    special: &[String],
-) -> Result<Result<Box<dyn Tokenizer>, String>> {
-    let added = unmark(file, parts.added_tokens.clone(), special)?;
-    let own = match SentencePiece::load(parts, &added, model, vocabulary, decoder.clone()) {
-        Ok(tokenizer) => return Ok(Ok(Box::new(tokenizer))),
+fn fastest(opened: &Opened<'_>, decoder: Option<Decoder>) -> Result<Box<dyn Tokenizer>, String> {
+    let pieces = match SentencePiece::load(opened, decoder.clone()) {
+        Ok(tokenizer) => return Ok(Box::new(tokenizer)),
         Err(why) => why,
     };
-    Ok(match Fast::load(json, decoder) {
+    let bytes = match ByteLevel::load(opened, decoder.clone()) {
+        Ok(tokenizer) => return Ok(Box::new(tokenizer)),
+        Err(why) => why,
+    };
+    match Fast::load(opened, decoder) {
         Ok(tokenizer) => Ok(Box::new(tokenizer)),
-        Err(why) => Err(format!("`fastokens`: {why}; our own SentencePiece-BPE: {own}")),
-    })
+        Err(why) => {
+            Err(format!("`fastokens`: {why}; our own SentencePiece-BPE: {pieces}; our own byte-level BPE: {bytes}"))
+        }
+    }
 }
 
 impl Loaded {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::alphabet::bytes_of;
+use super::bytelevel::CL100K;
 use super::faithful::Faithful;
-use super::file::{Model, Parts, TokenizerFile, Vocabulary};
+use super::opened::Opened;
 use crate::error::Result;
 
 /// What stands for a space inside SentencePiece's pieces.
@@ -104,12 +106,8 @@ impl Decoder {
     ///
     /// # Errors
     /// When a token's id is out of range.
-    pub fn build(
-        file: &TokenizerFile,
-        parts: &Parts<'_>,
-        model: &Model<'_>,
-        vocabulary: &Vocabulary,
-    ) -> Result<Option<Self>> {
+    pub fn build(opened: &Opened<'_>) -> Result<Option<Self>> {
+        let Opened { file, parts, model, vocabulary, .. } = opened;
         let step = |raw: Option<&serde_json::value::RawValue>| {
             raw.and_then(|raw| serde_json::from_str::<Step>(raw.get()).ok())
         };
@@ -165,7 +163,7 @@ impl Decoder {
             scratch.clear();
             match kind {
                 Kind::ByteLevel => {
-                    if !piece.chars().all(|letter| byte_of(letter).map(|byte| scratch.push(byte)).is_some()) {
+                    if !bytes_of(piece, &mut scratch) {
                         scratch.clear();
                         scratch.extend_from_slice(piece.as_bytes());
                     } else if let [byte] = scratch.as_slice() {
@@ -347,27 +345,12 @@ pub fn byte_token(piece: &str) -> Option<u8> {
         .flatten()
 }
 
-/// The byte that a character of GPT-2's alphabet stands for: printable bytes stand for themselves, the 68 others, in
-/// order, are U+0100 and on.
-fn byte_of(letter: char) -> Option<u8> {
-    let code = u32::from(letter);
-    let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
-    if let Ok(byte) = u8::try_from(code) {
-        return printable(byte).then_some(byte);
-    }
-    let place = usize::try_from(code.checked_sub(256)?).ok()?;
-    (0..=255_u8).filter(|byte| !printable(*byte)).nth(place)
-}
-
-/// The splitting pattern of cl100k and its kin: every character falls under one of its alternatives, so removing what
-/// does not match removes nothing.
-const CL100K: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-
 fn keeps_all(step: &Step) -> bool {
     match step.kind.as_str() {
         "ByteLevel" => step.add_prefix_space == Some(false),
         "Digits" => true,
         "Split" => match step.behavior.as_deref() {
+            // Every character falls under one of the pattern's alternatives: what does not match is nothing.
             Some("Removed") => step.invert && step.pattern == Some(Pattern::Regex(CL100K.into())),
             Some(_) => true,
             None => false,
@@ -379,18 +362,6 @@ fn keeps_all(step: &Step) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_byte_alphabet_is_a_bijection() {
-        let mut seen = [false; 256];
-        for letter in (0..0x200).filter_map(char::from_u32) {
-            if let Some(byte) = byte_of(letter) {
-                assert!(!std::mem::replace(&mut seen[usize::from(byte)], true), "{letter:?}");
-            }
-        }
-        assert!(seen.iter().all(|seen| *seen));
-        assert_eq!((byte_of('Ġ'), byte_of('Ċ'), byte_of('a')), (Some(b' '), Some(b'\n'), Some(b'a')));
-    }
 
     #[test]
     fn byte_tokens_are_told_from_text() {

@@ -3,6 +3,7 @@
 use fastokens::AddedTokenPolicy;
 
 use super::decode::Decoder;
+use super::opened::Opened;
 use super::{Encoder, Tokenizer};
 use crate::error::{Error, Result};
 
@@ -27,26 +28,19 @@ impl std::fmt::Debug for Fast {
 }
 
 impl Fast {
-    /// Loads the JSON that [`TokenizerFile::for_library`](super::file::TokenizerFile::for_library) made.
+    /// Loads a tokenizer.
     ///
     /// # Errors
     /// Says why the library does not load it.
-    pub fn load(json: &str, decoder: Option<Decoder>) -> Result<Self, String> {
+    pub fn load(opened: &Opened<'_>, decoder: Option<Decoder>) -> Result<Self, String> {
+        let json = opened.json().map_err(|error| error.to_string())?;
         // The library reads a file together with a `tokenizer_config.json` beside it, whose tokens the reference does not
         // know; a tree of the JSON is its other way in.
-        let tree: serde_json::Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let tree: serde_json::Value = serde_json::from_str(&json).map_err(|error| error.to_string())?;
         let mut inner = fastokens::Tokenizer::from_json(tree).map_err(|error| error.to_string())?;
         inner.enable_segment_cache(0);
         inner.set_post_processor(None);
         Ok(Self { inner, decoder })
-    }
-}
-
-impl Fast {
-    /// The same, which decodes with `decoder`.
-    #[must_use]
-    pub fn decoding(self, decoder: Option<Decoder>) -> Self {
-        Self { decoder, ..self }
     }
 }
 

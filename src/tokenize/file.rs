@@ -1,11 +1,9 @@
 //! `tokenizer.json`, read once and taken apart without building a tree of its whole content.
 
-use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
@@ -182,45 +180,6 @@ impl TokenizerFile {
         serde_json::from_str(&self.text)
             .map_err(|error| self.error(format!("not a tokenizer.json of Hugging Face's `tokenizers`: {error}")))
     }
-
-    /// The same tokenizer as JSON for a library to load: without truncation and padding, which have no place in a
-    /// corpus, and with the strings in `listed` no longer marked special.
-    ///
-    /// Hugging Face's `encode_special_tokens` passes over a match if and only if its token is marked special. So an
-    /// unmarked token is split out exactly as it would be without that switch, with its own `lstrip`, `normalized` and
-    /// so on, while all others stay text.
-    ///
-    /// # Errors
-    /// When a listed string is no added token.
-    pub fn for_library(&self, listed: &[String]) -> Result<String> {
-        #[derive(Serialize)]
-        struct Out<'a> {
-            version: &'a str,
-            truncation: Option<()>,
-            padding: Option<()>,
-            added_tokens: Vec<AddedToken>,
-            normalizer: Option<&'a RawValue>,
-            pre_tokenizer: Option<&'a RawValue>,
-            post_processor: Option<&'a RawValue>,
-            decoder: Option<&'a RawValue>,
-            model: &'a RawValue,
-        }
-        let parts = self.parts()?;
-        let version = parts.version.as_deref().unwrap_or("1.0");
-        let added_tokens = unmark(self, parts.added_tokens, listed)?;
-        let out = Out {
-            version,
-            truncation: None,
-            padding: None,
-            added_tokens,
-            normalizer: parts.normalizer,
-            pre_tokenizer: parts.pre_tokenizer,
-            post_processor: parts.post_processor,
-            decoder: parts.decoder,
-            model: parts.model,
-        };
-        serde_json::to_string(&out).map_err(|error| self.error(error.to_string()))
-    }
 }
 
 /// `added` with the strings in `listed` no longer marked special.
@@ -251,127 +210,6 @@ pub fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> String
     }
 }
 
-/// All pieces of the model, by id.
-#[derive(Debug, Default)]
-pub struct Vocabulary {
-    pool: String,
-    /// Id, start and end in the pool; by id, then in file order.
-    pieces: Vec<(u32, u32, u32)>,
-}
-
-impl Vocabulary {
-    /// Reads the `vocab` of a model: an object of piece to id, or a list of piece and score.
-    ///
-    /// # Errors
-    /// When it is neither, or an id does not fit 32 bits.
-    pub fn parse(raw: &RawValue) -> serde_json::Result<Self> {
-        let mut vocabulary = Self::default();
-        serde_json::Deserializer::from_str(raw.get()).deserialize_any(VocabularyVisitor(&mut vocabulary))?;
-        vocabulary.pieces.sort_by_key(|piece| piece.0);
-        Ok(vocabulary)
-    }
-
-    fn push(&mut self, id: u32, piece: &str) -> Result<(), String> {
-        let start = u32::try_from(self.pool.len()).map_err(|_| "the vocabulary's strings exceed 4 GiB".to_owned())?;
-        self.pool.push_str(piece);
-        let end = u32::try_from(self.pool.len()).map_err(|_| "the vocabulary's strings exceed 4 GiB".to_owned())?;
-        self.pieces.push((id, start, end));
-        Ok(())
-    }
-
-    /// Ids with their pieces, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &str)> {
-        self.pieces.iter().map(|&(id, start, end)| (id, &self.pool[start as usize..end as usize]))
-    }
-
-    /// Ids of a piece (one, unless the file is odd).
-    pub fn ids(&self, piece: &str) -> impl Iterator<Item = u32> {
-        self.iter().filter(move |(_, name)| *name == piece).map(|(id, _)| id)
-    }
-
-    /// The largest id.
-    #[must_use]
-    pub fn largest(&self) -> Option<u32> {
-        self.pieces.last().map(|piece| piece.0)
-    }
-
-    /// Number of pieces.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.pieces.len()
-    }
-
-    /// Whether there is no piece.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
-    }
-
-    /// An id that two pieces share, with both.
-    #[must_use]
-    pub fn shared_id(&self) -> Option<(u32, &str, &str)> {
-        let text = |piece: &(u32, u32, u32)| &self.pool[piece.1 as usize..piece.2 as usize];
-        self.pieces
-            .windows(2)
-            .find(|pair| pair[0].0 == pair[1].0)
-            .map(|pair| (pair[0].0, text(&pair[0]), text(&pair[1])))
-    }
-}
-
-/// Fills a vocabulary entry by entry, with no tree of the whole in between.
-struct VocabularyVisitor<'v>(&'v mut Vocabulary);
-
-impl<'de> Visitor<'de> for VocabularyVisitor<'_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a vocabulary: an object of piece to id, or a list of [piece, score]")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(id) = map.next_key_seed(Piece(self.0))? {
-            let (start, end) = id;
-            let id: u32 = map.next_value()?;
-            self.0.pieces.push((id, start, end));
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let mut id = 0_u32;
-        while let Some((piece, _score)) = list.next_element::<(std::borrow::Cow<'de, str>, f64)>()? {
-            self.0.push(id, &piece).map_err(serde::de::Error::custom)?;
-            id += 1;
-        }
-        Ok(())
-    }
-}
-
-/// Appends a string to the pool and gives its place.
-struct Piece<'v>(&'v mut Vocabulary);
-
-impl<'de> DeserializeSeed<'de> for Piece<'_> {
-    type Value = (u32, u32);
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(u32, u32), D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Piece<'_> {
-    type Value = (u32, u32);
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a piece")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, piece: &str) -> Result<(u32, u32), E> {
-        self.0.push(0, piece).map_err(E::custom)?;
-        let (_, start, end) = self.0.pieces.pop().unwrap_or_default();
-        Ok((start, end))
-    }
-}
-
 fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddedToken>, D::Error> {
     Ok(Option::<Vec<AddedToken>>::deserialize(deserializer)?.unwrap_or_default())
 }
@@ -380,54 +218,10 @@ fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Added
 mod tests {
     use super::*;
 
-    fn file(text: &str) -> TokenizerFile {
-        TokenizerFile { path: "x/tokenizer.json".into(), text: text.into(), digest: [0; 32] }
-    }
-
-    const SMALL: &str = r#"{"version": "1.0", "truncation": {"max_length": 3}, "padding": null,
-        "added_tokens": [{"id": 2, "content": "</s>", "special": true}, {"id": 3, "content": "<fim>", "special": true, "lstrip": true}],
-        "normalizer": null, "pre_tokenizer": null, "post_processor": null, "decoder": null,
-        "model": {"type": "BPE", "vocab": {"b": 1, "a\u0041": 0, "\u2581": 7}, "merges": []}}"#;
-
-    #[test]
-    fn the_vocabulary_is_sorted_by_id() {
-        let file = file(SMALL);
-        let parts = file.parts().unwrap();
-        let model: Model<'_> = serde_json::from_str(parts.model.get()).unwrap();
-        assert!(model.is_bpe());
-        let vocabulary = Vocabulary::parse(model.vocab).unwrap();
-        assert_eq!(vocabulary.iter().collect::<Vec<_>>(), [(0, "aA"), (1, "b"), (7, "▁")]);
-        assert_eq!((vocabulary.largest(), vocabulary.len(), vocabulary.shared_id()), (Some(7), 3, None));
-    }
-
-    #[test]
-    fn a_list_of_scored_pieces_is_numbered() {
-        let raw = RawValue::from_string(r#"[["<pad>", 0.0], ["▁a", -2.5]]"#.into()).unwrap();
-        let vocabulary = Vocabulary::parse(&raw).unwrap();
-        assert_eq!(vocabulary.iter().collect::<Vec<_>>(), [(0, "<pad>"), (1, "▁a")]);
-    }
-
-    #[test]
-    fn two_pieces_with_one_id_are_found() {
-        let raw = RawValue::from_string(r#"{"a": 1, "b": 2, "c": 1}"#.into()).unwrap();
-        assert_eq!(Vocabulary::parse(&raw).unwrap().shared_id(), Some((1, "a", "c")));
-    }
-
-    #[test]
-    fn a_library_gets_no_truncation_and_listed_strings_are_not_special() {
-        let file = file(SMALL);
-        let json: serde_json::Value = serde_json::from_str(&file.for_library(&["<fim>".into()]).unwrap()).unwrap();
-        assert_eq!(json["truncation"], serde_json::Value::Null);
-        assert_eq!(json["added_tokens"][0]["special"], true);
-        assert_eq!(json["added_tokens"][1]["special"], false);
-        assert_eq!(json["added_tokens"][1]["lstrip"], true);
-        let error = file.for_library(&["<fin>".into()]).unwrap_err().to_string();
-        assert!(error.contains("did you mean") && error.contains("<fim>"), "{error}");
-    }
-
     #[test]
     fn the_name_is_the_folders() {
-        assert_eq!(file("").name(), "x");
-        assert_eq!(TokenizerFile { path: "t/phi.json".into(), text: String::new(), digest: [0; 32] }.name(), "phi");
+        let file = |path: &str| TokenizerFile { path: path.into(), text: String::new(), digest: [0; 32] };
+        assert_eq!(file("x/tokenizer.json").name(), "x");
+        assert_eq!(file("t/phi.json").name(), "phi");
     }
 }

@@ -1,16 +1,23 @@
 //! Text to ids: one trait, several backends, and the contract that the ids are Hugging Face's.
 
+mod added;
+mod alphabet;
+pub mod bytelevel;
 pub mod contract;
 pub mod decode;
 pub mod faithful;
 pub mod fast;
 pub mod file;
 pub mod judge;
+mod merge;
+pub mod merges;
+pub mod opened;
 pub mod probe;
 pub mod reference;
 pub mod sentencepiece;
 #[cfg(test)]
 mod tests;
+pub mod vocabulary;
 
 pub use contract::{Loaded, load};
 

@@ -1,7 +1,14 @@
 //! Hugging Face's `tokenizers`: what the ids of every other backend must equal.
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokenizers::models::bpe::BPE;
+use tokenizers::{
+    DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerBuilder,
+};
+
 use super::decode::Decoder;
-use super::file::TokenizerFile;
+use super::opened::{Opened, VERSION};
 use super::{Encoder, Tokenizer};
 use crate::error::{Error, Result};
 
@@ -22,14 +29,19 @@ impl std::fmt::Debug for Reference {
 }
 
 impl Reference {
-    /// Loads the JSON that [`TokenizerFile::for_library`] made.
+    /// Loads a tokenizer.
     ///
     /// # Errors
     /// When the library does not load it.
-    pub fn load(file: &TokenizerFile, json: &str, decoder: Option<Decoder>) -> Result<Self> {
-        let mut inner: tokenizers::Tokenizer = json
-            .parse()
-            .map_err(|error| file.error(format!("Hugging Face's `tokenizers` does not load it: {error}")))?;
+    pub fn load(opened: &Opened<'_>, decoder: Option<Decoder>) -> Result<Self> {
+        let mut inner = match assembled(opened) {
+            Ok(inner) => inner,
+            // Its own way of loading knows all kinds, and says what is wrong.
+            Err(_) => opened
+                .json()?
+                .parse()
+                .map_err(|error| opened.file.error(format!("Hugging Face's `tokenizers` does not load it: {error}")))?,
+        };
         inner.set_encode_special_tokens(true);
         Ok(Self { inner, decoder })
     }
@@ -73,6 +85,68 @@ impl Reference {
         let encoding = self.inner.encode(text, false).map_err(failed)?;
         Ok(encoding.get_offsets().iter().map(|offset| offset.0).collect())
     }
+}
+
+/// Puts a BPE tokenizer of the library together from its parts, through the library's own builders.
+///
+/// The library reads a model three times, through trees of all it holds, since its type may stand anywhere in it: for a large
+/// vocabulary that takes most of a second. Here the vocabulary and the merges are those that are read already, and only the
+/// small parts go through the library's JSON. What comes out is equal, or this is an error: a file with anything odd about it is
+/// left to the library.
+fn assembled(opened: &Opened<'_>) -> Result<tokenizers::Tokenizer, tokenizers::Error> {
+    let Opened { parts, added, model, vocabulary, merges, .. } = opened;
+    if parts.version.as_deref().is_some_and(|version| version != VERSION) {
+        return Err("another version".into());
+    }
+    // With two of one text or id, what the library keeps hangs on the order in which it reads them.
+    if vocabulary.twice().is_some() || vocabulary.shared_id().is_some() {
+        return Err("pieces that are not distinct".into());
+    }
+    let whole = |affix: &Option<String>| affix.as_deref().is_none_or(str::is_empty);
+    if model.dropout.is_some() || !whole(&model.continuing_subword_prefix) {
+        return Err("rare settings".into());
+    }
+    let merges = merges.as_ref().map_err(Clone::clone)?;
+    let text = |place: usize| vocabulary.text(place).to_owned();
+    let mut pieces = tokenizers::models::bpe::Vocab::with_capacity(vocabulary.len());
+    pieces.extend(vocabulary.iter().map(|(id, piece)| (piece.to_owned(), id)));
+    let merges = merges.iter().map(|merge| (text(merge.left), text(merge.right))).collect();
+    let mut builder = BPE::builder().vocab_and_merges(pieces, merges);
+    if let Some(unknown) = &model.unk_token {
+        builder = builder.unk_token(unknown.clone());
+    }
+    if let Some(prefix) = &model.continuing_subword_prefix {
+        builder = builder.continuing_subword_prefix(prefix.clone());
+    }
+    if let Some(suffix) = &model.end_of_word_suffix {
+        builder = builder.end_of_word_suffix(suffix.clone());
+    }
+    let model = builder
+        .fuse_unk(model.fuse_unk.unwrap_or(false))
+        .byte_fallback(model.byte_fallback.unwrap_or(false))
+        .ignore_merges(model.ignore_merges.unwrap_or(false))
+        .build()?;
+    let assembled = TokenizerBuilder::<ModelWrapper, _, _, _, _>::new()
+        .with_model(model.into())
+        .with_normalizer(part::<NormalizerWrapper>(parts.normalizer)?)
+        .with_pre_tokenizer(part::<PreTokenizerWrapper>(parts.pre_tokenizer)?)
+        .with_post_processor(part::<PostProcessorWrapper>(parts.post_processor)?)
+        .with_decoder(part::<DecoderWrapper>(parts.decoder)?)
+        .build()?;
+    let mut tokenizer = tokenizers::Tokenizer::from(assembled);
+    tokenizer.add_tokens(added.iter().map(|token| {
+        tokenizers::AddedToken::from(token.content.clone(), token.special)
+            .single_word(token.single_word)
+            .lstrip(token.lstrip)
+            .rstrip(token.rstrip)
+            .normalized(token.normalized)
+    }))?;
+    Ok(tokenizer)
+}
+
+fn part<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> serde_json::Result<Option<T>> {
+    // `null` is no part, as for the library.
+    raw.map_or(Ok(None), |raw| serde_json::from_str(raw.get()))
 }
 
 fn failed(error: tokenizers::Error) -> Error {
@@ -120,5 +194,106 @@ impl Encoder for Worker<'_> {
         let encoding = self.0.inner.encode_fast(text, false).map_err(failed)?;
         ids.extend_from_slice(encoding.get_ids());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::super::file::TokenizerFile;
+    use super::super::probe::texts;
+    use super::super::tests::realdata;
+    use super::*;
+
+    /// The tokenizers of the fixtures and of the real data.
+    fn files() -> Vec<PathBuf> {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tokenizers");
+        let folders = [Some(fixtures), realdata().map(|folder| folder.join("tokenizers"))];
+        let entries = folders.into_iter().flatten().flat_map(|folder| fs_err::read_dir(folder).unwrap());
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path().join("tokenizer.json")).collect();
+        files.sort();
+        files
+    }
+
+    /// Compares the tokenizer put together with the one that the library loads itself; whether it was put together at all.
+    fn check(file: &TokenizerFile, listed: &[String]) -> bool {
+        let opened = Opened::of(file, listed).unwrap();
+        let Ok(mut assembled) = assembled(&opened) else { return false };
+        let mut whole: tokenizers::Tokenizer = opened.json().unwrap().parse().unwrap();
+        let what = file.path().display();
+        // As JSON, pieces and tokens ascend by id, and merges by rank.
+        let (ours, theirs) = (serde_json::to_string(&assembled).unwrap(), serde_json::to_string(&whole).unwrap());
+        assert!(ours == theirs, "{what}");
+        for special in [true, false] {
+            assembled.set_encode_special_tokens(special);
+            whole.set_encode_special_tokens(special);
+            for text in texts(&opened.added) {
+                let ids = |tokenizer: &tokenizers::Tokenizer| {
+                    tokenizer.encode(text.as_str(), true).unwrap().get_ids().to_vec()
+                };
+                assert_eq!(ids(&assembled), ids(&whole), "{what}: {text:?}");
+            }
+        }
+        true
+    }
+
+    #[test]
+    fn what_is_put_together_is_what_the_library_loads() {
+        let mut kinds = Vec::new();
+        for path in files() {
+            let file = TokenizerFile::read(&path).unwrap();
+            kinds.push((file.name(), check(&file, &[])));
+        }
+        assert!(kinds.iter().any(|(name, assembled)| name == "byte-level" && *assembled), "{kinds:?}");
+        assert!(kinds.iter().all(|(name, assembled)| *assembled != name.contains("unigram")), "{kinds:?}");
+    }
+
+    #[test]
+    fn settings_of_all_kinds_are_kept_and_odd_files_left_to_the_library() {
+        let base = serde_json::json!({
+            "version": "1.0", "truncation": null, "padding": null,
+            "added_tokens": [{"id": 5, "content": "<s>", "special": true}, {"id": 6, "content": "b a", "lstrip": true, "normalized": true},
+                {"id": 0, "content": "a", "single_word": true, "rstrip": true}],
+            "normalizer": {"type": "Lowercase"}, "pre_tokenizer": {"type": "Whitespace"},
+            "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [5], "tokens": ["<s>"]}}},
+            "decoder": {"type": "BPEDecoder", "suffix": "</w>"},
+            "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "?": 2, "ab": 3, "aab": 4}, "merges": [["a", "b"], ["a", "ab"]]}
+        });
+        let checked = |change: &dyn Fn(&mut serde_json::Value), listed: &[&str]| {
+            let mut json = base.clone();
+            change(&mut json);
+            let listed: Vec<String> = listed.iter().map(|listed| (*listed).to_owned()).collect();
+            check(&TokenizerFile::from_text(&json.to_string()), &listed)
+        };
+        assert!(checked(&|_| {}, &[]) && checked(&|_| {}, &["<s>"]));
+        assert!(checked(&|json| json["model"]["unk_token"] = "?".into(), &[]));
+        assert!(checked(
+            &|json| {
+                json["model"]["unk_token"] = "?".into();
+                json["model"]["fuse_unk"] = true.into();
+            },
+            &[]
+        ));
+        assert!(checked(&|json| json["model"]["ignore_merges"] = true.into(), &[]));
+        assert!(checked(&|json| json["model"]["byte_fallback"] = true.into(), &[]));
+        assert!(checked(&|json| json["model"]["end_of_word_suffix"] = "b".into(), &[]));
+        assert!(checked(&|json| json["model"]["merges"] = serde_json::json!(["#version: 0.2", "a b", "a ab"]), &[]));
+        assert!(checked(&|json| drop(json["model"].as_object_mut().unwrap().remove("type")), &[]));
+        for part in ["normalizer", "pre_tokenizer", "post_processor", "decoder"] {
+            assert!(checked(&|json| json[part] = serde_json::Value::Null, &[]), "{part}");
+            assert!(checked(&|json| drop(json.as_object_mut().unwrap().remove(part)), &[]), "{part}");
+        }
+        // What the quick way does not know goes through the library's own.
+        let left = |change: &dyn Fn(&mut serde_json::Value)| !checked(change, &[]);
+        assert!(left(&|json| json["model"]["vocab"]["?"] = 1.into()));
+        assert!(left(&|json| json["model"]["dropout"] = serde_json::json!(0.0)));
+        assert!(left(&|json| json["model"]["continuing_subword_prefix"] = "##".into()));
+        assert!(left(&|json| json["model"]["merges"] = serde_json::json!([["b", "a"]])));
+        assert!(left(&|json| json["version"] = "2.0".into()));
+        assert!(left(
+            &|json| json["model"] = serde_json::json!({"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"})
+        ));
     }
 }

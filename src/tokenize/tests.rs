@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::contract::{Loaded, load, unjudged};
 use super::file::TokenizerFile;
 use super::judge::{Judge, Sampling};
+use super::opened::Opened;
 use super::probe::compare_both;
 use super::reference::Reference;
 use crate::curriculum::checked::{Backend, Bos, TokenizerSpec};
@@ -218,7 +219,7 @@ fn a_backend_that_differs_is_an_error_or_with_auto_falls_back() {
     let Some(folder) = realdata() else { return };
     // A reference of another tokenizer stands for a backend that is wrong.
     let file = TokenizerFile::read(&tokenizer(&folder, "gpt2")).unwrap();
-    let other = Reference::load(&file, &file.for_library(&[]).unwrap(), None).unwrap();
+    let other = Reference::load(&Opened::of(&file, &[]).unwrap(), None).unwrap();
     let loaded = load(&tokenizer(&folder, "phi-3"), &spec(Bos::None, None, &[])).unwrap();
     let text = "same same\nbut different";
     let difference = compare_both(&mut *loaded.tokenizer.encoder(), &other, text).unwrap().unwrap();
@@ -232,13 +233,13 @@ fn a_backend_that_differs_is_an_error_or_with_auto_falls_back() {
         judge
     };
     let again = judge(other, Backend::Fast, true).strictly(&*loaded.tokenizer).unwrap_err().to_string();
-    let other = Reference::load(&file, &file.for_library(&[]).unwrap(), None).unwrap();
+    let other = Reference::load(&Opened::of(&file, &[]).unwrap(), None).unwrap();
     let mut strict = loaded.with_judge(judge(other, Backend::Fast, false));
     let error = strict.judge().unwrap_err().to_string();
     assert!(error.contains("source `web`") && error.contains("at byte 0"), "{error}");
     assert_eq!(error, again);
     // Beside the ingest: the first document of a source, then those whose key says so, until enough were seen.
-    let other = Reference::load(&file, &file.for_library(&[]).unwrap(), None).unwrap();
+    let other = Reference::load(&Opened::of(&file, &[]).unwrap(), None).unwrap();
     let sampling = Sampling::new(judge(other, Backend::Fast, true), &[100, 100]);
     let (mut encoder, long) = (strict.tokenizer.encoder(), text.repeat(10));
     let mut see = |source, key, text| {
@@ -251,7 +252,7 @@ fn a_backend_that_differs_is_an_error_or_with_auto_falls_back() {
     see(1, 3, text).unwrap_err();
     sampling.probe(&*strict.tokenizer).unwrap_err();
     drop(encoder);
-    let other = Reference::load(&file, &file.for_library(&[]).unwrap(), None).unwrap();
+    let other = Reference::load(&Opened::of(&file, &[]).unwrap(), None).unwrap();
     let mut auto = strict.with_judge(judge(other, Backend::Auto, false));
     auto.judge().unwrap();
     assert_eq!(auto.contract.backend, super::reference::BACKEND);

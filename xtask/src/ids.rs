@@ -12,6 +12,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use syllabus::curriculum::checked::{Backend, Bos, TokenizerSpec};
 use syllabus::tokenize::fast::Fast;
 use syllabus::tokenize::file::TokenizerFile;
+use syllabus::tokenize::opened::Opened;
 use syllabus::tokenize::reference::Reference;
 use syllabus::tokenize::{Tokenizer, load};
 
@@ -95,13 +96,13 @@ pub fn run(args: &Args) -> Result<()> {
         let loaded = load(&path, &spec)?;
         let resident = resident();
         let file = TokenizerFile::read(&path)?;
-        let json = file.for_library(&[])?;
+        let opened = Opened::of(&file, &[])?;
         let other: Option<Box<dyn Tokenizer>> = match args.against {
-            Against::HuggingFace => Some(Box::new(Reference::load(&file, &json, None)?)),
-            Against::Fastokens => Fast::load(&json, None).ok().map(|fast| Box::new(fast) as _),
+            Against::HuggingFace => Some(Box::new(Reference::load(&opened, None)?)),
+            Against::Fastokens => Fast::load(&opened, None).ok().map(|fast| Box::new(fast) as _),
             Against::Nothing => None,
         };
-        drop(json);
+        drop(opened);
         let count = compare(&documents, &*loaded.tokenizer, other.as_deref(), threads, args.passes.max(1))?;
         let speed = |time: Duration| {
             if time.is_zero() { "-".to_owned() } else { format!("{:.1}", megabytes(bytes) / time.as_secs_f64()) }

@@ -1,17 +1,17 @@
 //! Which tokenizers are served here: the conditions of the rule, checked.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::super::added::AddedTokens;
 use super::super::decode::{Decoder, META, byte_token};
-use super::super::file::{AddedToken, Model, Parts, Vocabulary};
+use super::super::file::{AddedToken, Model, Parts};
+use super::super::merges::Merge;
+use super::super::opened::Opened;
+use super::super::vocabulary::Vocabulary;
 use super::SentencePiece;
-use super::added::AddedTokens;
 use super::cache::ID_LIMIT;
 use super::cuts::Cuts;
 use super::merge::{Fallback, Merges};
@@ -102,20 +102,13 @@ enum Pattern {
 
 impl SentencePiece {
     /// Loads a tokenizer, or says why it is not one for this backend.
-    pub fn load(
-        parts: &Parts<'_>,
-        added: &[AddedToken],
-        model: &Model<'_>,
-        vocabulary: &Vocabulary,
-        decoder: Option<Decoder>,
-    ) -> Result<Self, String> {
+    pub fn load(opened: &Opened<'_>, decoder: Option<Decoder>) -> Result<Self, String> {
+        let Opened { parts, added, model, vocabulary, merges, .. } = opened;
         let scheme = scheme(parts)?;
         if decoder.is_none() {
             return Err("its decoder is not SentencePiece's".into());
         }
-        if !model.is_bpe() {
-            return Err("its model is not BPE".into());
-        }
+        let merges = merges.as_ref().map_err(Clone::clone)?;
         if model.dropout.is_some_and(|dropout| dropout > 0.0) {
             return Err("its merges drop out at random".into());
         }
@@ -129,20 +122,16 @@ impl SentencePiece {
         if vocabulary.largest().is_none_or(|largest| largest >= ID_LIMIT) {
             return Err(format!("it has ids of {ID_LIMIT} or more"));
         }
-        let mut ids: BTreeMap<&str, u32> = BTreeMap::new();
-        for (id, piece) in vocabulary.iter() {
-            if ids.insert(piece, id).is_some() {
-                return Err(format!("its piece {piece:?} comes twice"));
-            }
+        if let Some(piece) = vocabulary.twice() {
+            return Err(format!("its piece {piece:?} comes twice"));
         }
-        let fallback = fallback(model, &ids)?;
-        let operands = Operands { ids: &ids, fallback: &fallback };
-        let (merges, pairs) = operands.merges(model, scheme)?;
-
+        let fallback = fallback(model, vocabulary)?;
+        let operands = Operands { fallback: &fallback };
+        let (merges, pairs) = operands.merges(vocabulary, merges, scheme)?;
         if pairs.iter().any(|pair| pair.0 == '\0' || pair.1 == '\0') {
             return Err("it has merges with a NUL".into());
         }
-        let letters: Vec<(char, u32)> = letters(&ids);
+        let letters: Vec<(char, u32)> = letters(vocabulary);
         let known: BTreeSet<char> = letters.iter().map(|letter| letter.0).collect();
         let fuses = matches!(fallback, Fallback::Unknown { fuse: true, .. });
         let split = matches!(scheme, Scheme::Metaspace { split: true, .. });
@@ -150,12 +139,12 @@ impl SentencePiece {
             return Err("it has no piece for `▁` alone".into());
         }
         let cuts = Cuts::new(&pairs, fuses.then_some(&known), split.then_some(' '));
-        let whole = model.ignore_merges.unwrap_or(false).then(|| whole(&ids));
+        let whole = model.ignore_merges.unwrap_or(false).then(|| whole(vocabulary));
         if whole.is_some() && split {
             return Err("it ignores merges for words that `Metaspace` splits".into());
         }
         let (raw, normalized) = added_tokens(added, scheme)?;
-        let merges = Merges::new(&letters, fallback, &merges);
+        let merges = Merges::new(&letters, fallback, &merges)?;
         Ok(Self { scheme, raw, normalized, cuts, merges, whole, decoder })
     }
 }
@@ -200,12 +189,13 @@ fn scheme(parts: &Parts<'_>) -> Result<Scheme, String> {
 }
 
 /// What becomes of characters without a piece.
-fn fallback(model: &Model<'_>, ids: &BTreeMap<&str, u32>) -> Result<Fallback, String> {
+fn fallback(model: &Model<'_>, vocabulary: &Vocabulary) -> Result<Fallback, String> {
+    let id = |piece: &str| vocabulary.place(piece).map(|place| vocabulary.id(place));
     if model.byte_fallback.unwrap_or(false) {
         let mut bytes = Box::new([0; 256]);
         for (byte, slot) in (0_u8..=255).zip(bytes.iter_mut()) {
             let name = format!("<0x{byte:02X}>");
-            *slot = *ids.get(name.as_str()).ok_or_else(|| format!("its bytes are not complete: {name} is missing"))?;
+            *slot = id(&name).ok_or_else(|| format!("its bytes are not complete: {name} is missing"))?;
         }
         return Ok(Fallback::Bytes(bytes));
     }
@@ -213,90 +203,28 @@ fn fallback(model: &Model<'_>, ids: &BTreeMap<&str, u32>) -> Result<Fallback, St
         .unk_token
         .as_deref()
         .ok_or("unknown characters yield no symbol: it has neither bytes nor an unknown token")?;
-    let id = *ids.get(unknown).ok_or_else(|| format!("its unknown token {unknown:?} is not in the vocabulary"))?;
+    let id = id(unknown).ok_or_else(|| format!("its unknown token {unknown:?} is not in the vocabulary"))?;
     Ok(Fallback::Unknown { id, fuse: model.fuse_unk.unwrap_or(false) })
 }
 
 /// Merges as ids, and what they put side by side.
 type Merged = (Vec<(u32, u32, u32)>, BTreeSet<(char, char)>);
 
-/// Takes a pair of pieces.
-type Put<'f> = dyn FnMut(&str, &str) -> Result<(), String> + 'f;
-
-/// Hands on the merges one by one: pairs, or, in older files, lines of two pieces.
-struct AllMerges<'f, 'g>(&'f mut Put<'g>);
-
-impl<'de> Visitor<'de> for AllMerges<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a list of merges")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element_seed(OneMerge(self.0))?.is_some() {}
-        Ok(())
-    }
-}
-
-struct OneMerge<'f, 'g>(&'f mut Put<'g>);
-
-impl<'de> DeserializeSeed<'de> for OneMerge<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for OneMerge<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("two pieces")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<(), A::Error> {
-        let mut next = || {
-            pair.next_element::<Cow<'de, str>>()?.ok_or_else(|| A::Error::custom("a merge of fewer than two pieces"))
-        };
-        let (left, right) = (next()?, next()?);
-        self.0(&left, &right).map_err(A::Error::custom)
-    }
-
-    fn visit_str<E: serde::de::Error>(self, line: &str) -> Result<(), E> {
-        if line.starts_with("#version") {
-            return Ok(());
-        }
-        let (left, right) =
-            line.split_once(' ').ok_or_else(|| E::custom(format!("the merge {line:?} is not a pair")))?;
-        self.0(left, right).map_err(E::custom)
-    }
-}
-
 struct Operands<'a> {
-    ids: &'a BTreeMap<&'a str, u32>,
     fallback: &'a Fallback,
 }
 
 impl Operands<'_> {
     /// All merges by rank, and all pairs of characters that their results have side by side (a space for `▁`).
-    fn merges(&self, model: &Model<'_>, scheme: Scheme) -> Result<Merged, String> {
-        let raw = model.merges.ok_or("it has no merges")?;
+    fn merges(&self, vocabulary: &Vocabulary, merges: &[Merge], scheme: Scheme) -> Result<Merged, String> {
         let mut found: Merged = Default::default();
-        let mut result = String::new();
-        let mut put = |left: &str, right: &str| {
-            result.clear();
-            result.push_str(left);
-            result.push_str(right);
-            let id = |piece: &str| {
-                self.ids.get(piece).copied().ok_or_else(|| format!("its merges name {piece:?}, which is no piece"))
-            };
-            let merge = (self.operand(left, id(left)?)?, self.operand(right, id(right)?)?, id(&result)?);
-            found.0.push(merge);
+        for merge in merges {
+            let operand = |place: usize| self.operand(vocabulary.text(place), vocabulary.id(place));
+            found.0.push((operand(merge.left)?, operand(merge.right)?, vocabulary.id(merge.result)));
+            let result = vocabulary.text(merge.result);
             // A normalized text has no space, so such a piece is never made.
             if result.contains(' ') {
-                return Ok(());
+                continue;
             }
             let space = |letter: char| if letter == META { ' ' } else { letter };
             let split = matches!(scheme, Scheme::Metaspace { split: true, .. });
@@ -311,11 +239,7 @@ impl Operands<'_> {
                 }
                 before = Some(letter);
             }
-            Ok::<(), String>(())
-        };
-        serde_json::Deserializer::from_str(raw.get())
-            .deserialize_seq(AllMerges(&mut put))
-            .map_err(|error| format!("its merges cannot be read: {error}"))?;
+        }
         Ok(found)
     }
 
@@ -330,13 +254,13 @@ impl Operands<'_> {
 }
 
 /// Symbols of single characters, a space for `▁`, sorted.
-fn letters(ids: &BTreeMap<&str, u32>) -> Vec<(char, u32)> {
-    let mut letters: Vec<(char, u32)> = ids
+fn letters(vocabulary: &Vocabulary) -> Vec<(char, u32)> {
+    let mut letters: Vec<(char, u32)> = vocabulary
         .iter()
-        .filter_map(|(piece, id)| {
+        .filter_map(|(id, piece)| {
             let mut letters = piece.chars();
             let letter = letters.next().filter(|letter| *letter != ' ')?;
-            letters.next().is_none().then_some((if letter == META { ' ' } else { letter }, *id))
+            letters.next().is_none().then_some((if letter == META { ' ' } else { letter }, id))
         })
         .collect();
     letters.sort_unstable();
@@ -344,11 +268,11 @@ fn letters(ids: &BTreeMap<&str, u32>) -> Vec<(char, u32)> {
 }
 
 /// Pieces as texts, a space for `▁`, sorted.
-fn whole(ids: &BTreeMap<&str, u32>) -> Vec<(Box<[u8]>, u32)> {
-    let mut whole: Vec<(Box<[u8]>, u32)> = ids
+fn whole(vocabulary: &Vocabulary) -> Vec<(Box<[u8]>, u32)> {
+    let mut whole: Vec<(Box<[u8]>, u32)> = vocabulary
         .iter()
-        .filter(|(piece, _)| !piece.contains(' '))
-        .map(|(piece, id)| (piece.replace(META, " ").into_bytes().into_boxed_slice(), *id))
+        .filter(|(_, piece)| !piece.contains(' '))
+        .map(|(id, piece)| (piece.replace(META, " ").into_bytes().into_boxed_slice(), id))
         .collect();
     whole.sort_unstable();
     whole

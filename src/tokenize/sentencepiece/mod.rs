@@ -8,7 +8,6 @@
 //! Inside, a space stands for `▁`: after normalization a text has no space, so writing every `▁` as a space is a bijection,
 //! saves two bytes of three and, for nearly all texts, the replacing.
 
-mod added;
 mod cache;
 mod cuts;
 mod load;
@@ -18,12 +17,13 @@ mod tests;
 
 use memchr::memmem;
 
-use self::added::{AddedTokens, Part};
 use self::cache::{Cache, MEDIUM, Packed, SMALL, first};
 use self::cuts::Cuts;
 use self::load::Scheme;
-use self::merge::{Merger, Merges};
+use self::merge::Merges;
+use super::added::{AddedTokens, Part};
 use super::decode::Decoder;
+use super::merge::Merger;
 use super::{Encoder, Tokenizer};
 use crate::error::{Error, Result};
 
@@ -251,7 +251,7 @@ impl Worker<'_> {
             return;
         }
         let from = ids.len();
-        self.merger.merge(&self.tokenizer.merges, segment, ids);
+        self.tokenizer.merges.merge(segment, &mut self.merger, ids);
         self.cache.insert(segment, &ids[from..]);
     }
 }

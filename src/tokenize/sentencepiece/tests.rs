@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::decode::Decoder;
-use super::super::file::{Model, TokenizerFile, Vocabulary, unmark};
+use super::super::file::TokenizerFile;
+use super::super::opened::Opened;
 use super::super::probe::compare_both;
 use super::super::reference::Reference;
 use super::super::tests::{realdata, spec};
@@ -96,12 +97,9 @@ fn random(seed: u64) -> Value {
 }
 
 fn build(file: &TokenizerFile, listed: &[String]) -> Result<SentencePiece, String> {
-    let parts = file.parts().unwrap();
-    let model: Model<'_> = serde_json::from_str(parts.model.get()).unwrap();
-    let vocabulary = Vocabulary::parse(model.vocab).unwrap();
-    let decoder = Decoder::build(file, &parts, &model, &vocabulary).unwrap();
-    let added = unmark(file, parts.added_tokens.clone(), listed).unwrap();
-    SentencePiece::load(&parts, &added, &model, &vocabulary, decoder)
+    let opened = Opened::of(file, listed).unwrap();
+    let decoder = Decoder::build(&opened).unwrap();
+    SentencePiece::load(&opened, decoder)
 }
 
 /// Texts of letters known and unknown, spaces, `▁`, added tokens and what looks like them.
@@ -123,7 +121,7 @@ proptest! {
         let ours = build(&file, &listed);
         prop_assert!(ours.is_ok(), "{:?}", ours.err());
         let ours = ours.unwrap();
-        let reference = Reference::load(&file, &file.for_library(&listed).unwrap(), None).unwrap();
+        let reference = Reference::load(&Opened::of(&file, &listed).unwrap(), None).unwrap();
         let mut encoder = ours.encoder();
         for text in &texts {
             // Twice: from the merger and from the cache.
@@ -141,13 +139,11 @@ fn random_texts_of_real_pieces_give_the_references_ids() {
     for name in ["phi-3", "mistral-v0.1"] {
         let path = folder.join("tokenizers").join(name).join("tokenizer.json");
         let file = TokenizerFile::read(&path).unwrap();
-        let parts = file.parts().unwrap();
-        let model: Model<'_> = serde_json::from_str(parts.model.get()).unwrap();
-        let vocabulary = Vocabulary::parse(model.vocab).unwrap();
+        let opened = Opened::of(&file, &[]).unwrap();
         let pieces: Vec<String> =
-            vocabulary.iter().map(|(_, piece)| piece.replace(super::super::decode::META, " ")).collect();
+            opened.vocabulary.iter().map(|(_, piece)| piece.replace(super::super::decode::META, " ")).collect();
         let ours = build(&file, &[]).unwrap();
-        let reference = Reference::load(&file, &file.for_library(&[]).unwrap(), None).unwrap();
+        let reference = Reference::load(&opened, None).unwrap();
         let mut encoder = ours.encoder();
         let mut dice = Dice(7);
         for round in 0..300 {

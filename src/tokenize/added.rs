@@ -2,7 +2,7 @@
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::super::file::AddedToken;
+use super::file::AddedToken;
 
 /// A stretch of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,10 @@ impl AddedTokens {
             if done < start {
                 parts.push(Part::Text(done, start));
             }
-            parts.push(Part::Token(token.id));
+            // A token of white space within what the one before has stripped is nothing.
+            if start < end {
+                parts.push(Part::Token(token.id));
+            }
             done = end;
         }
         if done != text.len() {

@@ -1,0 +1,297 @@
+//! The merging itself: of all neighbouring symbols that have a merge, the pair of least rank becomes one, and so on.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Up to so many symbols the least pair is found by looking at all; beyond, by a queue.
+pub const SCAN: usize = 64;
+
+/// The rank of a pair without a merge.
+pub const NONE: u32 = u32::MAX;
+
+/// Bits of a symbol in a slot.
+const SYMBOL_BITS: u32 = 22;
+
+/// Symbols must be below this.
+pub const ID_LIMIT: u32 = (1 << SYMBOL_BITS) - 1;
+
+/// Bits of a rank in a slot.
+const RANK_BITS: u32 = 20;
+
+/// No slot's content: no symbol is so large.
+const EMPTY: u64 = u64::MAX;
+
+/// The merges of pairs of symbols.
+pub struct Pairs {
+    /// Open addressing: left, right and rank in one number, so that a look-up is one trip to memory, and many lie near.
+    slots: Box<[u64]>,
+    shift: u32,
+    /// A set of bits by the same hash: most pairs without a merge are told by it, near at hand.
+    filter: Box<[u64]>,
+    filter_shift: u32,
+    /// Left, right and result of each rank.
+    by_rank: Box<[(u32, u32, u32)]>,
+}
+
+impl std::fmt::Debug for Pairs {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Pairs").finish_non_exhaustive()
+    }
+}
+
+impl Pairs {
+    /// From merges in the order of their rank: left, right, result. A pair that comes twice has its last rank, as in Hugging
+    /// Face's library.
+    ///
+    /// # Errors
+    /// When there are more, or larger ones, than a slot has room for.
+    pub fn new(merges: &[(u32, u32, u32)]) -> Result<Self, String> {
+        let largest = merges.iter().map(|merge| merge.0.max(merge.1)).max().unwrap_or(0);
+        if merges.len() > 1 << RANK_BITS || largest >= ID_LIMIT {
+            return Err(format!("it has more than {} merges, or ids of {ID_LIMIT} or more", 1 << RANK_BITS));
+        }
+        // Between 1.7 and 3.4 slots a merge.
+        let size = (merges.len() * 17 / 10).next_power_of_two().max(16);
+        let mut pairs = Self {
+            slots: vec![EMPTY; size].into(),
+            shift: 64 - size.trailing_zeros(),
+            filter: vec![0; size * 8 / 64 + 1].into(),
+            filter_shift: 64 - (size * 8).trailing_zeros(),
+            by_rank: merges.into(),
+        };
+        for (rank, &(left, right, _)) in (0_u64..).zip(merges) {
+            let pair = pair(left, right);
+            let hash = hash(pair);
+            let bit = hash >> pairs.filter_shift;
+            pairs.filter[index(bit / 64)] |= 1 << (bit % 64);
+            let mut at = index(hash >> pairs.shift);
+            while pairs.slots[at] != EMPTY && pairs.slots[at] >> RANK_BITS != pair {
+                at = (at + 1) & (size - 1);
+            }
+            pairs.slots[at] = pair << RANK_BITS | rank;
+        }
+        Ok(pairs)
+    }
+
+    /// The rank of a pair; [`NONE`] when it has no merge. Both are symbols of the model.
+    #[inline(always)]
+    pub fn rank(&self, left: u32, right: u32) -> u32 {
+        let pair = pair(left, right);
+        let hash = hash(pair);
+        let bit = hash >> self.filter_shift;
+        if self.filter[index(bit / 64)] >> (bit % 64) & 1 == 0 {
+            return NONE;
+        }
+        let mask = self.slots.len() - 1;
+        let mut at = index(hash >> self.shift) & mask;
+        loop {
+            let slot = self.slots[at];
+            if slot >> RANK_BITS == pair {
+                return u32::try_from(slot & ((1 << RANK_BITS) - 1)).unwrap_or(NONE);
+            }
+            if slot == EMPTY {
+                return NONE;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+}
+
+#[inline(always)]
+fn pair(left: u32, right: u32) -> u64 {
+    u64::from(left) << SYMBOL_BITS | u64::from(right)
+}
+
+/// Mixes both symbols into the top bits.
+#[inline(always)]
+fn hash(pair: u64) -> u64 {
+    (pair ^ pair >> 19).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// A number known to be small, as an index.
+#[expect(clippy::cast_possible_truncation, reason = "the callers shift all but the low bits out")]
+#[inline(always)]
+fn index(number: u64) -> usize {
+    number as usize
+}
+
+/// Buffers of one worker.
+#[derive(Debug, Default)]
+pub struct Merger {
+    /// The symbols to merge.
+    pub symbols: Vec<u32>,
+    /// The rank of each symbol with the next.
+    ranks: Vec<u32>,
+    queue: Queue,
+    next: Vec<u32>,
+    previous: Vec<u32>,
+}
+
+impl Merger {
+    /// Appends the ids of the symbols.
+    pub fn merge(&mut self, pairs: &Pairs, ids: &mut Vec<u32>) {
+        if self.symbols.len() > SCAN {
+            return self.queue(pairs, ids);
+        }
+        self.ranks.clear();
+        self.ranks.extend(self.symbols.windows(2).map(|two| pairs.rank(two[0], two[1])));
+        self.scan(pairs, ids);
+    }
+
+    /// The same for up to [`SCAN`] symbols whose ranks with the next are known already.
+    pub fn merge_ranked(&mut self, pairs: &Pairs, ranks: impl Iterator<Item = u32>, ids: &mut Vec<u32>) {
+        self.ranks.clear();
+        self.ranks.extend(ranks);
+        self.scan(pairs, ids);
+    }
+
+    /// Takes the least pair, the leftmost of equals, until none has a merge.
+    fn scan(&mut self, pairs: &Pairs, ids: &mut Vec<u32>) {
+        let Self { symbols, ranks, .. } = self;
+        loop {
+            let mut least = (NONE, 0);
+            for (at, &rank) in ranks.iter().enumerate() {
+                if rank < least.0 {
+                    least = (rank, at);
+                }
+            }
+            let (rank, at) = least;
+            if rank == NONE {
+                break;
+            }
+            symbols[at] = pairs.by_rank[rank as usize].2;
+            symbols.remove(at + 1);
+            ranks.remove(at);
+            if at > 0 {
+                ranks[at - 1] = pairs.rank(symbols[at - 1], symbols[at]);
+            }
+            if at + 1 < symbols.len() {
+                ranks[at] = pairs.rank(symbols[at], symbols[at + 1]);
+            }
+        }
+        ids.extend_from_slice(symbols);
+    }
+
+    /// The same for long segments, in time near linear: places wait in one list a rank, ranks in a heap.
+    ///
+    /// A join makes a symbol longer than both it was made of, so a pair with the new symbol is not the pair just joined: the
+    /// list being worked through never grows. It is left, and put back, when a pair of lesser rank has arisen.
+    fn queue(&mut self, table: &Pairs, ids: &mut Vec<u32>) {
+        const END: u32 = u32::MAX;
+        let Self { symbols, queue, next, previous, .. } = self;
+        let length = u32::try_from(symbols.len()).unwrap_or(END);
+        next.clear();
+        next.extend((1..=length).map(|i| if i == length { END } else { i }));
+        previous.clear();
+        previous.extend((0..length).map(|i| i.checked_sub(1).unwrap_or(END)));
+        for (at, pair) in (0_u32..).zip(symbols.windows(2)) {
+            queue.push(table.rank(pair[0], pair[1]), at);
+        }
+        while let Some((rank, mut places)) = queue.pop() {
+            let (left, right, id) = table.by_rank[rank as usize];
+            let mut done = 0;
+            for &at in &places {
+                if queue.least() < rank {
+                    break;
+                }
+                done += 1;
+                let after = next[at as usize];
+                // Entries whose pair has changed since; a symbol that was joined to the one before it is END.
+                if after == END || symbols[at as usize] != left || symbols[after as usize] != right {
+                    continue;
+                }
+                symbols[at as usize] = id;
+                symbols[after as usize] = END;
+                let beyond = next[after as usize];
+                next[at as usize] = beyond;
+                if beyond != END {
+                    previous[beyond as usize] = at;
+                    queue.push(table.rank(id, symbols[beyond as usize]), at);
+                }
+                let before = previous[at as usize];
+                if before != END {
+                    queue.push(table.rank(symbols[before as usize], id), before);
+                }
+            }
+            places.drain(..done);
+            queue.put_back(rank, places);
+        }
+        let mut at = 0;
+        while at != END {
+            ids.push(symbols[at as usize]);
+            at = next[at as usize];
+        }
+    }
+}
+
+/// Places by rank.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Ranks whose list is not empty, the least first.
+    ranks: BinaryHeap<Reverse<u32>>,
+    /// For each rank, 1 + the number of its list; 0 when it has none.
+    lists_by_rank: Vec<u32>,
+    lists: Vec<Vec<u32>>,
+    /// Lists not in use.
+    free: Vec<u32>,
+}
+
+impl Queue {
+    /// The least rank; `u32::MAX` when there is none.
+    fn least(&self) -> u32 {
+        self.ranks.peek().map_or(u32::MAX, |rank| rank.0)
+    }
+
+    fn push(&mut self, rank: u32, at: u32) {
+        if rank == u32::MAX {
+            return;
+        }
+        let list = self.list(rank);
+        self.lists[list].push(at);
+    }
+
+    /// The list of a rank, which joins the queue if it is not there.
+    fn list(&mut self, rank: u32) -> usize {
+        let place = rank as usize;
+        if place >= self.lists_by_rank.len() {
+            self.lists_by_rank.resize(place + 1, 0);
+        }
+        if let Some(list) = self.lists_by_rank[place].checked_sub(1) {
+            return list as usize;
+        }
+        let list = self.free.pop().unwrap_or_else(|| {
+            self.lists.push(Vec::new());
+            u32::try_from(self.lists.len() - 1).unwrap_or(u32::MAX)
+        });
+        self.lists_by_rank[place] = list + 1;
+        self.ranks.push(Reverse(rank));
+        list as usize
+    }
+
+    /// Takes out the least rank with its places, ascending.
+    fn pop(&mut self) -> Option<(u32, Vec<u32>)> {
+        let rank = self.ranks.pop()?.0;
+        let list = std::mem::take(&mut self.lists_by_rank[rank as usize]) - 1;
+        let mut places = std::mem::take(&mut self.lists[list as usize]);
+        self.free.push(list);
+        // Mostly they are in order already.
+        if !places.is_sorted() {
+            places.sort_unstable();
+        }
+        Some((rank, places))
+    }
+
+    /// Puts back what is left of a list, or only its memory.
+    fn put_back(&mut self, rank: u32, places: Vec<u32>) {
+        if !places.is_empty() {
+            let list = self.list(rank);
+            let newer = std::mem::replace(&mut self.lists[list], places);
+            self.lists[list].extend(newer);
+        } else if let Some(&list) = self.free.last() {
+            let slot = &mut self.lists[list as usize];
+            if slot.capacity() < places.capacity() {
+                *slot = places;
+            }
+        }
+    }
+}
