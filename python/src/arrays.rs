@@ -24,7 +24,8 @@ pub(crate) struct Bytes {
 /// `owner` lives. Unless it is writable nobody writes to them; if it is, only who has the array does.
 pub(crate) unsafe fn view<'py, T: Element>(bytes: Bytes, owner: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = owner.py();
-    let size = |n: usize| npy_intp::try_from(n).map_err(|_| PyOverflowError::new_err("more values than NumPy can count"));
+    let size =
+        |n: usize| npy_intp::try_from(n).map_err(|_| PyOverflowError::new_err("more values than NumPy can count"));
     let (rows, width) = bytes.shape;
     let mut shape = [size(rows)?, width.map_or(Ok(0), size)?];
     let dimensions: c_int = if width.is_some() { 2 } else { 1 };

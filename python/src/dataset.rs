@@ -66,12 +66,7 @@ impl Windows {
 }
 
 /// Where window `index` is: counted over all phases, or in one held-out set of `length` windows; below zero from the end.
-fn place(
-    dataset: &syllabus_reader::Dataset,
-    held_out: Option<usize>,
-    length: u64,
-    index: isize,
-) -> PyResult<Place> {
+fn place(dataset: &syllabus_reader::Dataset, held_out: Option<usize>, length: u64, index: isize) -> PyResult<Place> {
     let counted = u64::try_from(index).ok();
     let counted = counted.or_else(|| length.checked_sub(u64::try_from(index.unsigned_abs()).ok()?));
     let i = counted.filter(|i| *i < length);
