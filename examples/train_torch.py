@@ -129,7 +129,9 @@ def main():
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if world > 1:
-            dist.all_reduce(by_source)
+            summed = by_source.to(device)
+            dist.all_reduce(summed)
+            by_source.copy_(summed)
         if rank == 0:
             at = loader.schedule.at(step)
             loss = by_source[0].sum() / by_source[1].sum().clamp(min=1)

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyOverflowError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyInt;
 use syllabus_reader::{OpenOptions, WindowSet};
 
 use crate::errors::{raise, raise_index};
@@ -25,23 +27,58 @@ fn sets(dataset: &syllabus_reader::Dataset, held_out: Option<usize>) -> &[Window
     }
 }
 
-impl Dataset {
-    /// Where window `index` is: counted over all phases, or in one held-out set; below zero from the end.
-    fn place(&self, held_out: Option<usize>, index: isize) -> PyResult<Place> {
-        let sets = sets(&self.inner, held_out);
-        let length: u64 = sets.iter().map(WindowSet::len).sum();
-        let counted = u64::try_from(index).ok();
-        let counted = counted.or_else(|| length.checked_sub(u64::try_from(index.unsigned_abs()).ok()?));
-        let i = counted.filter(|i| *i < length);
-        let i = i.ok_or_else(|| PyIndexError::new_err(format!("there is no window {index}: there are {length}")))?;
-        if let Some(set) = held_out {
-            return Ok(Place { held_out: true, set, index: i });
-        }
-        // Of sets without windows, which share their first with the next one, the last that starts here has it.
-        let set = sets.partition_point(|set| set.first_window() <= i).saturating_sub(1);
-        let first = sets.get(set).map_or(0, WindowSet::first_window);
-        Ok(Place { held_out: false, set, index: i - first })
+/// The windows of all phases, or of one held-out set.
+#[pyclass(subclass, frozen)]
+pub(crate) struct Windows {
+    dataset: Arc<syllabus_reader::Dataset>,
+    held_out: Option<usize>,
+    length: u64,
+}
+
+#[pymethods]
+impl Windows {
+    #[new]
+    fn new(dataset: &Bound<'_, Dataset>, held_out: Option<usize>) -> Self {
+        let dataset = Arc::clone(&dataset.get().inner);
+        let length = sets(&dataset, held_out).iter().map(WindowSet::len).sum();
+        Self { dataset, held_out, length }
     }
+
+    fn __len__(&self) -> PyResult<usize> {
+        usize::try_from(self.length).map_err(|_| PyOverflowError::new_err("more windows than Python can count"))
+    }
+
+    /// Plain integers take the short way; what else may be asked for is known to `_select`.
+    fn __getitem__<'py>(slf: &Bound<'py, Self>, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        if index.is_exact_instance_of::<PyInt>() {
+            let window = slf.get().at(slf.py(), index.extract()?)?;
+            return Ok(Bound::new(slf.py(), window)?.into_any());
+        }
+        slf.call_method1(intern!(slf.py(), "_select"), (index,))
+    }
+
+    /// Window `index`, from the end below zero.
+    #[pyo3(name = "_at")]
+    fn at(&self, py: Python<'_>, index: isize) -> PyResult<Window> {
+        let place = place(&self.dataset, self.held_out, self.length, index)?;
+        py.detach(|| Window::new(&self.dataset, place)).map_err(raise_index)
+    }
+}
+
+/// Where window `index` is: counted over all phases, or in one held-out set of `length` windows; below zero from the end.
+fn place(dataset: &syllabus_reader::Dataset, held_out: Option<usize>, length: u64, index: isize) -> PyResult<Place> {
+    let counted = u64::try_from(index).ok();
+    let counted = counted.or_else(|| length.checked_sub(u64::try_from(index.unsigned_abs()).ok()?));
+    let i = counted.filter(|i| *i < length);
+    let i = i.ok_or_else(|| PyIndexError::new_err(format!("there is no window {index}: there are {length}")))?;
+    if let Some(set) = held_out {
+        return Ok(Place { held_out: true, set, index: i });
+    }
+    // Of sets without windows, which share their first with the next one, the last that starts here has it.
+    let phases = dataset.phases();
+    let set = phases.partition_point(|set| set.first_window() <= i).saturating_sub(1);
+    let first = phases.get(set).map_or(0, WindowSet::first_window);
+    Ok(Place { held_out: false, set, index: i - first })
 }
 
 #[pymethods]
@@ -84,17 +121,11 @@ impl Dataset {
         sets.iter().map(shape).collect()
     }
 
-    /// Window `index` of all phases, or of a held-out set.
-    fn window(&self, py: Python<'_>, held_out: Option<usize>, index: isize) -> PyResult<Window> {
-        let place = self.place(held_out, index)?;
-        let dataset = &self.inner;
-        py.detach(|| Window::new(dataset, place)).map_err(raise_index)
-    }
-
     /// Tokens of windows, one after the other, and W.
     fn gather(&self, py: Python<'_>, held_out: Option<usize>, indices: Vec<isize>) -> PyResult<(Memory, u32)> {
-        let places = indices.iter().map(|i| self.place(held_out, *i)).collect::<PyResult<Vec<_>>>()?;
         let sets = sets(&self.inner, held_out);
+        let length = sets.iter().map(WindowSet::len).sum();
+        let places = indices.iter().map(|i| place(&self.inner, held_out, length, *i)).collect::<PyResult<Vec<_>>>()?;
         let set = |place: &Place| sets.get(if place.held_out { 0 } else { place.set });
         let lengths = || places.iter().filter_map(|place| set(place).map(WindowSet::window_tokens));
         let (least, most) = (lengths().min().unwrap_or(0), lengths().max().unwrap_or(0));

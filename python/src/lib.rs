@@ -3,6 +3,7 @@
 //! It hands out numbers, strings and memory. What a Python programmer sees beside windows (arrays of batches, dictionaries,
 //! classes) is made of them in `syllabus/`. No method relies on the GIL; those that read files or wait release it.
 
+mod arrays;
 #[cfg(feature = "compiler")]
 mod compiler;
 mod dataset;
@@ -18,6 +19,7 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add_class::<dataset::Dataset>()?;
+    module.add_class::<dataset::Windows>()?;
     module.add_class::<window::Window>()?;
     module.add_class::<window::Fragment>()?;
     module.add_class::<loader::Loader>()?;

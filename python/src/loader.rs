@@ -3,17 +3,20 @@
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pyo3::exceptions::PyValueError;
+use numpy::ToPyArray;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use syllabus_reader::loader::{
     Allocate, Array, Borders, Context, Cut, IdType, LoaderOptions, LoaderState, Memory as Block, MicroBatch, Outputs,
     PhaseEnd, Reads, heap,
 };
 use syllabus_reader::{BatchSize, FillOptions};
 
+use crate::arrays::{Bytes, view};
 use crate::dataset::Dataset;
 use crate::errors::{raise, raise_index};
-use crate::memory::Memory;
 
 /// A block of memory that Python made: pinned memory of torch.
 struct Blocks {
@@ -48,6 +51,7 @@ unsafe impl Block for Blocks {
 #[pyclass(frozen)]
 pub(crate) struct Loader {
     inner: Mutex<syllabus_reader::loader::Loader>,
+    ids: IdType,
 }
 
 fn one_of<T: Copy>(what: &str, given: &str, known: &[(&str, T)]) -> PyResult<T> {
@@ -139,6 +143,7 @@ impl Loader {
             threads,
             prefetch_bytes,
         };
+        let ids = options.outputs.ids;
         let dataset = Arc::clone(&dataset.get().inner);
         let memory: Box<Allocate> = match allocate {
             None => Box::new(heap),
@@ -146,13 +151,13 @@ impl Loader {
         };
         let make = || syllabus_reader::loader::Loader::with_memory(dataset, options, memory, rest);
         let inner = py.detach(make).map_err(raise)?;
-        Ok(Self { inner: Mutex::new(inner) })
+        Ok(Self { inner: Mutex::new(inner), ids })
     }
 
-    /// The next micro-batch, or `None`.
-    fn next(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
+    /// The next micro-batch as a dictionary of arrays and numbers, or `None`.
+    fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         let batch = py.detach(|| self.lock().next_batch()).map_err(raise)?;
-        Ok(batch.map(|batch| Batch { inner: Arc::new(batch) }))
+        batch.map(|batch| Bound::new(py, Batch { inner: batch, ids: self.ids })?.dictionary()).transpose()
     }
 
     fn remaining(&self, py: Python<'_>) -> u64 {
@@ -198,43 +203,89 @@ impl Loader {
 /// One micro-batch. Its memory goes back to the loader when it and all arrays of it are gone.
 #[pyclass(frozen)]
 pub(crate) struct Batch {
-    inner: Arc<MicroBatch>,
+    inner: MicroBatch,
+    ids: IdType,
 }
 
-#[pymethods]
-impl Batch {
-    /// Rows, width, longest sequence, targets of the whole step, step, number of the piece, pieces.
-    fn shape(&self) -> PyResult<(usize, usize, usize, u64, u64, u64, u64)> {
-        let batch = &*self.inner;
-        let step = batch.step().map_err(raise)?.step;
+/// What an array holds.
+#[derive(Clone, Copy)]
+enum Values {
+    Bool,
+    I32,
+    I64,
+}
+
+trait Arrays<'py> {
+    /// The batch's arrays by their names, and its numbers.
+    fn dictionary(&self) -> PyResult<Bound<'py, PyDict>>;
+
+    /// An array to read and write, of rows alone or of rows × width; `None` when it was not asked for.
+    fn array(&self, array: Array, values: Values, width: Option<usize>) -> PyResult<Option<Bound<'py, PyAny>>>;
+}
+
+impl<'py> Arrays<'py> for Bound<'py, Batch> {
+    fn dictionary(&self) -> PyResult<Bound<'py, PyDict>> {
+        let (py, batch) = (self.py(), &self.get().inner);
+        let ids = match self.get().ids {
+            IdType::I32 => Values::I32,
+            IdType::I64 => Values::I64,
+        };
+        let out = PyDict::new(py);
+        let width = Some(batch.width());
+        let arrays = [
+            (intern!(py, "input_ids"), Array::InputIds, ids, width),
+            (intern!(py, "labels"), Array::Labels, ids, width),
+            (intern!(py, "position_ids"), Array::PositionIds, ids, width),
+            (intern!(py, "segment_ids"), Array::SegmentIds, Values::I32, width),
+            (intern!(py, "loss_mask"), Array::LossMask, Values::Bool, width),
+            (intern!(py, "window_ids"), Array::WindowIds, Values::I64, None),
+            (intern!(py, "source_ids"), Array::SourceIds, Values::I32, None),
+            (intern!(py, "epochs"), Array::Epochs, Values::I32, None),
+        ];
+        for (name, array, values, width) in arrays {
+            if let Some(array) = self.array(array, values, width)? {
+                out.set_item(name, array)?;
+            }
+        }
+        // They have no fixed number, hence no place in the block.
+        if !batch.cu_seqlens().is_empty() {
+            out.set_item(intern!(py, "cu_seqlens"), batch.cu_seqlens().to_pyarray(py))?;
+        }
         let (micro, micros) = batch.micro();
-        Ok((batch.rows(), batch.width(), batch.max_seqlen(), batch.num_targets_global(), step, micro, micros))
+        out.set_item(intern!(py, "max_seqlen"), batch.max_seqlen())?;
+        out.set_item(intern!(py, "num_targets_global"), batch.num_targets_global())?;
+        out.set_item(intern!(py, "step"), batch.step().map_err(raise)?.step)?;
+        out.set_item(intern!(py, "micro"), micro)?;
+        out.set_item(intern!(py, "micros"), micros)?;
+        Ok(out)
     }
 
-    /// An array's memory, to read and write; `None` when it was not asked for.
-    fn array(&self, name: &str) -> PyResult<Option<Memory>> {
-        let array = one_of(
-            "an array",
-            name,
-            &[
-                ("input_ids", Array::InputIds),
-                ("labels", Array::Labels),
-                ("position_ids", Array::PositionIds),
-                ("segment_ids", Array::SegmentIds),
-                ("loss_mask", Array::LossMask),
-                ("window_ids", Array::WindowIds),
-                ("source_ids", Array::SourceIds),
-                ("epochs", Array::Epochs),
-            ],
-        )?;
-        let Some((pointer, length)) = self.inner.pointer(array) else { return Ok(None) };
-        let Some(pointer) = NonNull::new(pointer) else { return Ok(None) };
-        // SAFETY: a batch has its block to itself until it is dropped; arrays of a block do not overlap.
-        Ok(Some(unsafe { Memory::new(pointer, length, true, Box::new(Arc::clone(&self.inner))) }))
-    }
-
-    /// The borders, copied.
-    fn cu_seqlens(&self) -> Memory {
-        Memory::writable(self.inner.cu_seqlens().to_vec())
+    fn array(&self, array: Array, values: Values, width: Option<usize>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let batch = &self.get().inner;
+        let Some((pointer, length)) = batch.pointer(array) else { return Ok(None) };
+        let each = batch.value_bytes(array);
+        let right = each
+            == match values {
+                Values::Bool => 1,
+                Values::I32 => 4,
+                Values::I64 => 8,
+            };
+        let rows = batch.rows();
+        let bytes = rows.checked_mul(width.unwrap_or(1)).and_then(|values| values.checked_mul(each));
+        let Some(pointer) = NonNull::new(pointer).filter(|_| right && bytes == Some(length)) else {
+            return Err(PyRuntimeError::new_err(format!("{array:?} has another shape; this is a bug")));
+        };
+        let bytes = Bytes { pointer, shape: (rows, width), writable: true };
+        let owner = self.clone().into_any();
+        // SAFETY: a batch has its block to itself until it is dropped, and the array keeps it; arrays of a block do not overlap and
+        // begin at multiples of 64; its length is that of the shape, as compared above; the mask holds nothing but 0 and 1.
+        let made = unsafe {
+            match values {
+                Values::Bool => view::<bool>(bytes, owner),
+                Values::I32 => view::<i32>(bytes, owner),
+                Values::I64 => view::<i64>(bytes, owner),
+            }
+        };
+        made.map(Some)
     }
 }

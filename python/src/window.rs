@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use numpy::IntoPyArray;
 use pyo3::exceptions::{PyBufferError, PyOverflowError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 use syllabus_reader::format::TokenDtype;
 use syllabus_reader::{BatchOptions, Buffers, FillOptions, WindowSet};
 
+use crate::arrays::{Bytes, view};
 use crate::errors::{raise, raise_index};
-use crate::memory::Memory;
 
 /// Where a window is: a phase or a held-out set, and its number in it.
 #[derive(Debug, Clone, Copy)]
@@ -122,19 +122,13 @@ impl Window {
         choose: impl Fn((Vec<i32>, Vec<i32>, Vec<i32>)) -> Vec<i32> + Send,
     ) -> PyResult<Bound<'py, PyAny>> {
         let values = py.detach(|| self.laid_out().map(choose)).map_err(raise)?;
-        frombuffer(py, Bound::new(py, Memory::writable(values))?.into_any(), "=i4")
+        Ok(values.into_pyarray(py).into_any())
     }
 }
 
 fn set(dataset: &syllabus_reader::Dataset, place: Place) -> syllabus_reader::Result<&WindowSet> {
     let sets = if place.held_out { dataset.validation() } else { dataset.phases() };
     sets.get(place.set).ok_or_else(|| syllabus_reader::Error::OutOfRange(format!("there is no set {}", place.set)))
-}
-
-/// An array over a buffer, which it keeps alive.
-fn frombuffer<'py>(py: Python<'py>, buffer: Bound<'py, PyAny>, dtype: &'static str) -> PyResult<Bound<'py, PyAny>> {
-    static FROMBUFFER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    FROMBUFFER.import(py, "numpy", "frombuffer")?.call1((buffer, dtype))
 }
 
 #[pymethods]
@@ -149,11 +143,16 @@ impl Window {
     /// All W tokens, padding among them: uint16 or uint32, read-only, in mapped memory. No copy; keeps the map alive.
     #[getter]
     fn tokens<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let dtype = match slf.get().dtype {
-            TokenDtype::U16 => "<u2",
-            TokenDtype::U32 => "<u4",
-        };
-        frombuffer(slf.py(), slf.clone().into_any(), dtype)
+        let window = slf.get();
+        let shape = (window.shape[0].unsigned_abs(), None);
+        let bytes = Bytes { pointer: window.tokens, shape, writable: false };
+        // SAFETY: the pointer is to so many tokens of this type in a map that the window keeps and nobody writes to.
+        unsafe {
+            match window.dtype {
+                TokenDtype::U16 => view::<u16>(bytes, slf.clone().into_any()),
+                TokenDtype::U32 => view::<u32>(bytes, slf.clone().into_any()),
+            }
+        }
     }
 
     /// Name of its source.

@@ -3,6 +3,7 @@
 import functools
 import html
 import json
+import operator
 import os
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ class Phase(NamedTuple):
     sources: dict
 
 
-class Windows:
+class Windows(_native.Windows):
     """A sequence of windows.
 
     `windows[i]` is a `Window` (from the end for negative `i`); a slice, or a list or one-dimensional integer array of indices, gives
@@ -36,25 +37,25 @@ class Windows:
     CorruptError or OSError naming the file for a shard that is not what the manifest says.
     """
 
-    def __init__(self, native, dtype, held_out, length):
-        self._native, self._dtype, self._held_out, self._length = native, dtype, held_out, length
-        self._window = native.window
+    def __new__(cls, native, dtype, held_out):
+        return super().__new__(cls, native, held_out)
 
-    def __len__(self):
-        return self._length
+    def __init__(self, native, dtype, held_out):
+        self._native, self._dtype, self._held_out = native, dtype, held_out
 
-    def __getitem__(self, index):
+    def _select(self, index):
+        """What is no plain integer: slices, arrays, NumPy's integers."""
         if isinstance(index, slice):
-            return self._gather(list(range(*index.indices(self._length))))
+            return self._gather(list(range(*index.indices(len(self)))))
         if isinstance(index, (list, tuple, range)) or (isinstance(index, np.ndarray) and index.ndim):
             indices = np.asarray(index)
             if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
                 raise IndexError("windows are gathered by a list or a one-dimensional array of integers")
             return self._gather(indices.tolist())
-        return self._window(self._held_out, index)
+        return self._at(operator.index(index))
 
     def __iter__(self):
-        return (self._window(self._held_out, i) for i in range(self._length))
+        return (self[i] for i in range(len(self)))
 
     def _gather(self, indices):
         memory, width = self._native.gather(self._held_out, indices)
@@ -67,11 +68,14 @@ class Dataset(Windows):
     Opening costs O(shards) and builds no index. It may be used from many threads, and across a fork.
     """
 
+    def __new__(cls, native, path, options):
+        return _native.Windows.__new__(cls, native, None)
+
     def __init__(self, native, path, options):
         self._path, self._options = path, options
         self.manifest = json.loads(native.manifest())
         dtype = np.dtype({"u16": "<u2", "u32": "<u4"}[self.manifest["token_dtype"]])
-        super().__init__(native, dtype, None, sum(shape[2] for shape in native.sets(False)))
+        super().__init__(native, dtype, None)
 
     @property
     def path(self):
@@ -106,7 +110,7 @@ class Dataset(Windows):
     def validation(self):
         """Its held-out sets by name (`HOLDOUT/SOURCE`): each a `Windows`."""
         return {
-            shape[0]: Windows(self._native, self._dtype, number, shape[2])
+            shape[0]: Windows(self._native, self._dtype, number)
             for number, shape in enumerate(self._native.sets(True))
         }
 

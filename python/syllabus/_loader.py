@@ -8,12 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _native
-from ._arrays import array
 
 _SUFFIXES = {"k": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 # Pieces handed out before a pinned block is written again: a copy to a device may still be reading it.
 _REST = 2
-_BY_ROW = (("window_ids", np.dtype(np.int64)), ("source_ids", np.dtype(np.int32)), ("epochs", np.dtype(np.int32)))
 _OUTPUTS = ("labels", "position_ids", "segment_ids", "cu_seqlens", "loss_mask")
 
 
@@ -150,10 +148,6 @@ class Loader:
             outputs=list(outputs), max_docs=max_docs, mask_document_starts=mask_document_starts, ignore_index=ignore_index,
             threads=threads, prefetch_bytes=prefetch_bytes, allocate=allocate, rest=_REST if allocate else 0,
         )
-        ids = np.dtype(ids)
-        types = {"input_ids": ids, "labels": ids, "position_ids": ids, "segment_ids": np.int32, "loss_mask": np.bool_}
-        self._types = {name: np.dtype(dtype) for name, dtype in types.items() if name == "input_ids" or name in outputs}
-        self._borders = "cu_seqlens" in outputs
         self.schedule = Schedule(self._native)
 
     def __iter__(self):
@@ -163,17 +157,11 @@ class Loader:
         batch = self._native.next()
         if batch is None:
             raise StopIteration
-        rows, width, longest, targets, step, micro, micros = batch.shape()
-        shape = (rows, width)
-        out = {name: array(batch.array(name), dtype, shape) for name, dtype in self._types.items()}
-        if self._borders:
-            out["cu_seqlens"] = array(batch.cu_seqlens(), np.int32)
-        for name, dtype in _BY_ROW:
-            out[name] = array(batch.array(name), dtype)
         if self._tensor is not None:
-            out = {name: self._tensor(values) for name, values in out.items()}
-        out.update(max_seqlen=longest, num_targets_global=targets, step=step, micro=micro, micros=micros)
-        return out
+            for name, values in batch.items():
+                if isinstance(values, np.ndarray):
+                    batch[name] = self._tensor(values)
+        return batch
 
     def __len__(self):
         """Micro-batches that are left."""

@@ -16,6 +16,10 @@ use crate::shard::{OpenShard, Sources, corrupt};
 /// Shards that one reader keeps open, of two files each. Reading goes forward, and what is behind does not come back.
 const OPEN: usize = 4;
 
+/// Bytes of tokens that are read by one call, where windows follow each other: they stay in the second-level cache until they
+/// are written out as ids.
+const RUN: u64 = 64 << 10;
+
 /// A shard's open files.
 struct Files {
     /// Which shard: its address. The dataset outlives its reader and does not move.
@@ -34,6 +38,8 @@ struct Files {
 pub(crate) struct Copier {
     open: VecDeque<Files>,
     tokens: Vec<u8>,
+    /// What `tokens` holds: a shard's address, its first window there and the one after the last, and where that begins.
+    run: Option<(usize, Range<u64>, usize)>,
 }
 
 impl std::fmt::Debug for Copier {
@@ -43,20 +49,39 @@ impl std::fmt::Debug for Copier {
 }
 
 impl Copier {
-    /// Window `i` of `set`, from 0, in memory of this reader.
-    pub(crate) fn window<'a>(&'a mut self, set: &'a WindowSet, i: u64) -> Result<Window<'a>> {
+    /// Forgets what was read ahead: what comes next is read anew.
+    pub(crate) fn forget(&mut self) {
+        self.run = None;
+    }
+
+    /// Window `i` of `set`, from 0, in memory of this reader. The windows up to before `end` are wanted next, in order.
+    pub(crate) fn window<'a>(&'a mut self, set: &'a WindowSet, i: u64, end: u64) -> Result<Window<'a>> {
         let shard = set.shard_of(i)?;
         let within = i - shard.first_window;
-        let Self { open, tokens } = self;
-        let files = files(open, set, shard)?;
-        let range = shard.bytes_of(within)?;
+        let address = std::ptr::from_ref(shard).addr();
         let too_large = || corrupt(&shard.path, format!("window {within} is too large for memory"));
-        let length = usize::try_from(range.end - range.start).map_err(|_| too_large())?;
-        // Room to begin at a multiple of a token's width.
-        tokens.resize(length + 4, 0);
-        let skip = tokens.as_ptr().align_offset(4);
-        let bytes = tokens.get_mut(skip..skip.saturating_add(length)).ok_or_else(too_large)?;
-        read(&files.bin, &shard.path, range, bytes)?;
+        let size = |bytes: u64| usize::try_from(bytes).map_err(|_| too_large());
+        let each = shard.shape.window_bytes();
+        let Self { open, tokens, run } = self;
+        let files = files(open, set, shard)?;
+        let (first, skip) = match run {
+            Some((of, windows, skip)) if *of == address && windows.contains(&within) => (windows.start, *skip),
+            _ => {
+                *run = None;
+                let wanted = (end.saturating_sub(i)).min(RUN / each.max(1)).min(shard.entry.windows - within).max(1);
+                let range = shard.bytes_of(within)?.start..shard.bytes_of(within + wanted - 1)?.end;
+                let length = size(range.end - range.start)?;
+                // Room to begin at a multiple of a token's width.
+                tokens.resize(length.saturating_add(4), 0);
+                let skip = tokens.as_ptr().align_offset(4);
+                let bytes = tokens.get_mut(skip..skip.saturating_add(length)).ok_or_else(too_large)?;
+                read(&files.bin, &shard.path, range, bytes)?;
+                *run = Some((address, within..within + wanted, skip));
+                (within, skip)
+            }
+        };
+        let start = size((within - first) * each)?.saturating_add(skip);
+        let bytes = tokens.get(start..start.saturating_add(size(each)?)).ok_or_else(too_large)?;
         let tokens = Tokens::from_bytes(bytes, shard.shape.dtype).ok_or_else(too_large)?;
         let (row, source) = row(files, within)?;
         Ok(set.window_of(i, shard, row, source, tokens))

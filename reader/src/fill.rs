@@ -1,7 +1,7 @@
-//! Writing windows into a trainer's tensors: one pass over the tokens, nothing allocated.
+//! Writing windows into a trainer's tensors: the tokens are read while they are in cache, nothing is allocated.
 
 use crate::error::{Error, Result};
-use crate::format::tokens::Tokens;
+use crate::lanes;
 use crate::set::{Window, WindowSet};
 
 mod sealed {
@@ -116,21 +116,6 @@ fn part<'b, T>(buffer: &'b mut [T], row: usize, width: usize, what: &str) -> Res
     })
 }
 
-fn widen<I: Id>(tokens: Tokens<'_>, out: &mut [I]) {
-    match tokens {
-        Tokens::U16(tokens) => {
-            for (out, &token) in out.iter_mut().zip(tokens) {
-                *out = I::from_token(u32::from(token));
-            }
-        }
-        Tokens::U32(tokens) => {
-            for (out, &token) in out.iter_mut().zip(tokens) {
-                *out = I::from_token(token);
-            }
-        }
-    }
-}
-
 pub(crate) fn fill<'a, I: Id>(
     set: &WindowSet,
     windows: impl Iterator<Item = Result<Window<'a>>>,
@@ -187,20 +172,16 @@ fn write_row<I: Id>(
         message: format!("window {} of `{}`: {message}", window.index, window.phase),
     };
     let w = window.tokens.len();
-    let largest = window.tokens.max().unwrap_or(0);
-    if largest > set.common.max_token_id || i32::try_from(largest).is_err() {
-        return Err(corrupt(format!(
-            "token id {largest}, but the manifest says that none is above {}",
-            set.common.max_token_id
-        )));
-    }
     let padding = usize::try_from(window.padding).ok().filter(|&padding| padding <= w);
     let text_end = w - padding.ok_or_else(|| corrupt("more padding than tokens".to_owned()))?;
-
-    let inputs = window.tokens.slice(0..s).ok_or_else(|| corrupt("shorter than its sequence".to_owned()))?;
-    if let Some(out) = &mut buffers.input_ids {
-        widen(inputs, part(out, row, s, "input_ids")?);
+    if w < s {
+        return Err(corrupt("shorter than its sequence".to_owned()));
     }
+
+    let inputs = match &mut buffers.input_ids {
+        Some(out) => part(out, row, s, "input_ids")?,
+        None => &mut [],
+    };
     let mut labels = match &mut buffers.labels {
         Some(out) => Some(part(out, row, s, "labels")?),
         None => None,
@@ -209,14 +190,16 @@ fn write_row<I: Id>(
         Some(out) => Some(part(out, row, s, "loss_mask")?),
         None => None,
     };
+    let largest = lanes::ids(window.tokens, inputs, labels.as_deref_mut().unwrap_or_default());
+    if largest > set.common.max_token_id || i32::try_from(largest).is_err() {
+        return Err(corrupt(format!(
+            "token id {largest}, but the manifest says that none is above {}",
+            set.common.max_token_id
+        )));
+    }
     let ignored = options.ignore_index.map(I::from_i32);
-    if let Some(labels) = &mut labels {
-        if let Some(targets) = window.tokens.slice(1..w) {
-            widen(targets, labels);
-        }
-        if let Some(last) = labels.get_mut(w - 1..) {
-            last.fill(I::from_token(set.common.pad_id));
-        }
+    if let Some(last) = labels.as_mut().and_then(|labels| labels.get_mut(w - 1..)) {
+        last.fill(I::from_token(set.common.pad_id));
     }
     // Label p is token p + 1: trained on while that lies before the padding.
     let trained = text_end.saturating_sub(1).min(s);
@@ -260,12 +243,10 @@ fn write_row<I: Id>(
         }
         longest = longest.max(stop - next);
         if let Some(positions) = &mut positions {
-            for (position, out) in (0_u32..).zip(positions.get_mut(next..stop).unwrap_or_default()) {
-                *out = I::from_token(position);
-            }
+            lanes::count(positions.get_mut(next..stop).unwrap_or_default());
         }
         if let Some(segments) = &mut segments {
-            segments.get_mut(next..stop).unwrap_or_default().fill(segment);
+            lanes::set(segments.get_mut(next..stop).unwrap_or_default(), segment);
         }
         if let Some(borders) = &mut buffers.cu_seqlens {
             let border = i32::try_from(row * s + stop).map_err(|_| corrupt("too many tokens".to_owned()))?;

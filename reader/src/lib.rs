@@ -68,6 +68,7 @@ mod dataset;
 mod error;
 mod fill;
 pub mod format;
+mod lanes;
 pub mod loader;
 mod map;
 mod once;

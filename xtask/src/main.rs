@@ -7,6 +7,7 @@ mod compat;
 mod fixtures;
 mod ids;
 mod near;
+mod reading;
 mod schemas;
 mod testing;
 
@@ -54,6 +55,8 @@ enum Command {
     Ids(ids::Args),
     /// The Python package under PyTorch's loaders and trainers (installs torch, once)
     Torch,
+    /// Windows and batches read from Python, beside NumPy, Megatron, MosaicML Streaming and litdata (installs them, once)
+    Reading(reading::Arguments),
     /// Near duplicates and benchmark leaks on real text, beside the truth
     Near(near::Arguments),
 }
@@ -76,6 +79,7 @@ fn main() -> Result<()> {
         Command::Bench(arguments) => bench::run(&root, &arguments),
         Command::Ids(arguments) => ids::run(&arguments),
         Command::Torch => testing::torch(&root),
+        Command::Reading(arguments) => reading::run(&root, &arguments),
         Command::Near(arguments) => near::run(arguments),
     }
 }

@@ -8,6 +8,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+/// How the wheel of the tests is built: in their profile, so that nothing is built again for it.
+const TESTED: [&str; 2] = ["--profile", "dev"];
+
 /// Cargo, as it started this program.
 pub fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
@@ -35,7 +38,7 @@ pub fn starts(command: &mut Command) -> bool {
 }
 
 /// A virtual environment of Python with what `tests/python/requirements.txt` asks for; its interpreter.
-fn python(root: &Path) -> Result<PathBuf> {
+pub fn python(root: &Path) -> Result<PathBuf> {
     let folder = target(root).join("xtask").join("python");
     let interpreter = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     let requirements = root.join("tests/python/requirements.txt");
@@ -95,7 +98,7 @@ fn browser(root: &Path) -> Result<std::result::Result<(PathBuf, PathBuf), String
 
 /// Builds the wheel of the Python package in the profile of the tests, installs it beside the test tools, and runs its tests.
 fn package(root: &Path, python: &Path) -> Result<()> {
-    let wheel = wheel(root, python)?;
+    let wheel = wheel(root, python, &TESTED)?;
     let install = ["-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps"];
     succeed(Command::new(python).args(install).arg(wheel))?;
     let pytest =
@@ -106,7 +109,7 @@ fn package(root: &Path, python: &Path) -> Result<()> {
 /// `cargo xtask torch`: the package under PyTorch's loaders and trainers, in the environment of `cargo xtask compat`.
 pub fn torch(root: &Path) -> Result<()> {
     let tools = python(root)?;
-    let wheel = wheel(root, &tools)?;
+    let wheel = wheel(root, &tools, &TESTED)?;
     let python = crate::compat::python(root)?;
     let requirements = root.join("python/tests/torch/requirements.txt");
     let install = |arguments: &[&std::ffi::OsStr]| {
@@ -119,14 +122,14 @@ pub fn torch(root: &Path) -> Result<()> {
     succeed(Command::new(&python).args(pytest).current_dir(root))
 }
 
-/// Builds the wheel of the Python package.
-fn wheel(root: &Path, python: &Path) -> Result<PathBuf> {
+/// Builds the wheel of the Python package, as `how` says.
+pub fn wheel(root: &Path, python: &Path, how: &[&str]) -> Result<PathBuf> {
     let wheels = target(root).join("xtask").join("wheels");
     if wheels.exists() {
         fs_err::remove_dir_all(&wheels)?;
     }
     let mut build = Command::new(python);
-    build.args(["-m", "maturin", "build", "--quiet", "--profile", "dev", "--out"]).arg(&wheels);
+    build.args(["-m", "maturin", "build", "--quiet"]).args(how).arg("--out").arg(&wheels);
     succeed(build.arg("--interpreter").arg(python).current_dir(root.join("python")))?;
     Ok(fs_err::read_dir(&wheels)?.next().context("maturin built no wheel")??.path())
 }

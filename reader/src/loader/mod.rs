@@ -207,24 +207,17 @@ impl Loader {
     }
 
     fn fill_here(&mut self, task: &Task) -> Result<Option<MicroBatch>> {
-        let slot = self.block(self.work.layout(task)?.bytes)?;
+        let ring = self.ring()?;
+        let slot = match ring.spare() {
+            Some(slot) => slot,
+            None => self.block(self.work.block_bytes()?)?,
+        };
         let (written, slot) = ring::fill(&self.work, task, slot, &mut self.reading)?;
-        Ok(Some(self.batch(task, written, Lent { slot: Some(slot), ring: None })))
+        Ok(Some(self.batch(task, written, Lent { slot: Some(slot), ring: Some(ring) })))
     }
 
     fn fill_ahead(&mut self) -> Result<Option<MicroBatch>> {
-        if self.ring.as_ref().is_some_and(|(ring, _)| !ring.is_here()) {
-            // A fork: the threads are the parent's, and its lock may be held by one of them for ever.
-            std::mem::forget(self.ring.take());
-        }
-        let (ring, _) = match &self.ring {
-            Some(ring) => ring,
-            None => {
-                let ring = self.start()?;
-                self.ring.insert(ring)
-            }
-        };
-        let ring = Arc::clone(ring);
+        let ring = self.ring()?;
         loop {
             match ring.next(&self.work) {
                 Next::End => return Ok(None),
@@ -237,7 +230,26 @@ impl Loader {
         }
     }
 
+    /// The blocks, and the threads that fill them, of this process.
+    fn ring(&mut self) -> Result<Arc<Ring>> {
+        if self.ring.as_ref().is_some_and(|(ring, _)| !ring.is_here()) {
+            // A fork: the threads are the parent's, and its lock may be held by one of them for ever.
+            std::mem::forget(self.ring.take());
+        }
+        let (ring, _) = match &self.ring {
+            Some(ring) => ring,
+            None => {
+                let ring = self.start()?;
+                self.ring.insert(ring)
+            }
+        };
+        Ok(Arc::clone(ring))
+    }
+
     fn start(&self) -> Result<(Arc<Ring>, Vec<JoinHandle<()>>)> {
+        if self.work.options.threads == 0 {
+            return Ok((Arc::new(Ring::new(self.next, 0, self.rest, Vec::new())), Vec::new()));
+        }
         let bytes = self.work.block_bytes()?;
         let ahead = (self.work.options.prefetch_bytes / bytes.max(1)).clamp(1, MOST_AHEAD);
         let blocks = (0..ahead).map(|_| self.block(bytes)).collect::<Result<Vec<_>>>()?;

@@ -1,5 +1,7 @@
 //! One reusable block of memory that holds the arrays of a micro-batch.
 
+use memmap2::{MmapMut, MmapRaw};
+
 use super::options::Outputs;
 use crate::error::{Error, Result};
 use crate::fill::Id;
@@ -19,43 +21,27 @@ pub unsafe trait Memory: Send + Sync {
     fn length(&self) -> usize;
 }
 
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Line(#[expect(dead_code, reason = "written and read through the block's pointer")] [u8; ALIGN]);
-
-struct Heap {
-    pointer: *mut Line,
-    lines: usize,
-}
-
-// SAFETY: it owns its memory as a vector does; what is written there is up to who calls `Memory::pointer`.
-unsafe impl Send for Heap {}
-// SAFETY: as above.
-unsafe impl Sync for Heap {}
+/// Ordinary memory. A map rather than the allocator's: its pages cost nothing until they are written, and large ones may be used.
+struct Heap(MmapRaw);
 
 impl Heap {
-    fn new(bytes: usize) -> Self {
-        let lines = vec![Line([0; ALIGN]); bytes.div_ceil(ALIGN)].into_boxed_slice();
-        let length = lines.len();
-        Self { pointer: Box::into_raw(lines).cast::<Line>(), lines: length }
+    fn new(bytes: usize) -> Result<Self> {
+        let map = MmapMut::map_anon(bytes.max(1))?;
+        // Where that is not to be had, nothing is lost but time.
+        #[cfg(target_os = "linux")]
+        let _small = map.advise(memmap2::Advice::HugePage);
+        Ok(Self(map.into()))
     }
 }
 
-impl Drop for Heap {
-    fn drop(&mut self) {
-        // SAFETY: pointer and length are those of the box that `new` took apart.
-        drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(self.pointer, self.lines)) });
-    }
-}
-
-// SAFETY: the box's memory stays where it is until it is dropped; `Line` is aligned to 64 bytes.
+// SAFETY: the map stays where it is until it is dropped and begins at a page; it is readable and writable, and private.
 unsafe impl Memory for Heap {
     fn pointer(&self) -> *mut u8 {
-        self.pointer.cast()
+        self.0.as_mut_ptr()
     }
 
     fn length(&self) -> usize {
-        self.lines * ALIGN
+        self.0.len()
     }
 }
 
@@ -65,9 +51,9 @@ pub type Allocate = dyn Fn(usize) -> Result<Box<dyn Memory>> + Send + Sync;
 /// Ordinary memory, zeroed.
 ///
 /// # Errors
-/// None.
+/// [`Error::Io`] when there is not so much.
 pub fn heap(bytes: usize) -> Result<Box<dyn Memory>> {
-    Ok(Box::new(Heap::new(bytes)))
+    Ok(Box::new(Heap::new(bytes)?))
 }
 
 /// Which array.
@@ -168,7 +154,7 @@ impl Slot {
 
     /// The arrays to write. `I` must be the type that the layout was made for.
     pub(crate) fn write<I: Id>(&mut self, layout: &Layout) -> Result<Writing<'_, I>> {
-        if !self.fits(layout) || !self.memory.pointer().cast::<Line>().is_aligned() {
+        if !self.fits(layout) || self.memory.pointer().align_offset(ALIGN) != 0 {
             return Err(Error::OutOfRange("a block of memory is too small, or not aligned to 64 bytes".to_owned()));
         }
         let memory = &*self.memory;

@@ -112,12 +112,10 @@ impl Work {
         Ok(())
     }
 
-    /// Global number and number in its set of the windows of a piece.
-    fn windows(&self, task: &Task, set: &WindowSet) -> impl Iterator<Item = u64> {
-        let (rank, world) = (u64::from(self.options.rank), u64::from(self.options.world));
-        let (span, first) = (task.span, set.first_window());
-        (task.first_row..task.end_row)
-            .map(move |row| self.schedule.global(span.set, span.start + rank + row * world) - first)
+    /// The windows of a piece, read one after the other.
+    fn windows<'a>(&'a self, task: &Task, set: &'a WindowSet, copier: &'a mut Copier) -> Windows<'a> {
+        copier.forget();
+        Windows { work: self, set, span: task.span, row: task.first_row, end_row: task.end_row, copier }
     }
 
     /// Trained labels of the whole step, over all ranks: from the index alone.
@@ -156,7 +154,7 @@ impl Work {
         let (rows, s, width) = self.shape(task)?;
         let layout = self.layout(task)?;
         let mut writing = slot.write::<I>(&layout)?;
-        let windows = Windows { set, rows: self.windows(task, set), copier: &mut reading.copier };
+        let windows = self.windows(task, set, &mut reading.copier);
         let borders = self.options.outputs.cu_seqlens;
         let max_seqlen = match &self.options.context {
             None => whole(windows, rows, &mut writing, borders != Borders::None, &self.options.fill)?,
@@ -178,25 +176,42 @@ impl Work {
 }
 
 /// The windows of a piece, read one after the other.
-struct Windows<'a, N> {
+struct Windows<'a> {
+    work: &'a Work,
     set: &'a WindowSet,
-    /// Their numbers in the set.
-    rows: N,
+    span: Span,
+    /// The next of this rank's rows of the step, and the one after the last.
+    row: u64,
+    end_row: u64,
     copier: &'a mut Copier,
 }
 
-impl<N: Iterator<Item = u64>> Windows<'_, N> {
+impl Windows<'_> {
+    /// Number in its set of the window of a row.
+    fn window_of(&self, row: u64) -> u64 {
+        let (rank, world) = (u64::from(self.work.options.rank), u64::from(self.work.options.world));
+        self.work.schedule.global(self.span.set, self.span.start + rank + row * world) - self.set.first_window()
+    }
+
     /// The next, in memory that the one after it uses again.
     fn next(&mut self) -> Option<Result<Window<'_>>> {
-        let i = self.rows.next()?;
+        let row = self.row;
+        if row >= self.end_row {
+            return None;
+        }
+        self.row += 1;
+        let i = self.window_of(row);
+        // Numbers only grow, so where the last one is as far away as there are rows, all between are wanted.
+        let last = self.window_of(self.end_row - 1);
+        let end = if last - i == self.end_row - 1 - row { last + 1 } else { i + 1 };
         let first = self.set.first_window();
-        Some(self.copier.window(self.set, i).map(|window| Window { index: first + i, ..window }))
+        Some(self.copier.window(self.set, i, end).map(|window| Window { index: first + i, ..window }))
     }
 }
 
 /// Writes whole sequences; the longest sequence between two borders.
 fn whole<I: Id>(
-    mut windows: Windows<'_, impl Iterator<Item = u64>>,
+    mut windows: Windows<'_>,
     rows: usize,
     writing: &mut Writing<'_, I>,
     borders: bool,
@@ -240,7 +255,7 @@ fn row_of<T>(array: Option<&mut [T]>, row: usize, width: usize) -> Option<&mut [
 /// Writes a context-parallel rank's parts: each row is written whole, labels shifted, and then cut. Borders are those of the
 /// whole sequences, as attention across the ranks needs them.
 fn cut<I: Id + Default>(
-    mut windows: Windows<'_, impl Iterator<Item = u64>>,
+    mut windows: Windows<'_>,
     s: usize,
     context: &Context,
     writing: &mut Writing<'_, I>,

@@ -4,7 +4,7 @@
 //! already lie in memory; *a whole compile* is the wall time of `syllabus compile` in an empty folder, from opening the
 //! files to the manifest, start of the process and loading of the tokenizer included.
 
-mod corpus;
+pub mod corpus;
 mod near;
 mod rivals;
 
