@@ -9,6 +9,7 @@ mod ids;
 mod near;
 mod reliability;
 mod schemas;
+mod supply;
 mod testing;
 
 use std::path::{Path, PathBuf};
@@ -53,6 +54,8 @@ enum Command {
     Compat,
     /// Measure a whole compile against tokenizing alone, in the release profile
     Bench(bench::Arguments),
+    /// Look at the licences, sources and versions of all crates (`deny.toml`)
+    Supply,
     /// Compare the ids of every document of the real corpus with Hugging Face's
     Ids(ids::Args),
     /// The Python package under PyTorch's loaders and trainers (installs torch, once)
@@ -74,6 +77,7 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Test { filter } => testing::run(&root, &filter),
         Command::Fixtures { check } => fixtures::run(&root, check),
+        Command::Supply => supply::run(&root),
         Command::Golden => reliability::golden(&root),
         Command::Compat => compat::run(&root),
         Command::Schemas { check } => schemas::run(&root, check),
