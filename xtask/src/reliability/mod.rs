@@ -3,7 +3,9 @@
 //! Each part leaves its [`Results`] as JSON in `<target>/reliability/NAME.json`. They are gathered in
 //! `docs/reliability.json`, and the page is made of that file alone: nothing in it is typed by hand.
 
+mod memory;
 mod page;
+mod supply;
 mod tests;
 
 pub use tests::golden;
@@ -108,7 +110,7 @@ pub struct Part {
 }
 
 /// All parts, in the order of the page.
-const PARTS: &[Part] = &[tests::FAULTS, tests::RESTARTS, tests::ALTERED, tests::GOLDEN];
+const PARTS: &[Part] = &[tests::FAULTS, tests::RESTARTS, tests::ALTERED, tests::GOLDEN, memory::MEMORY, supply::SUPPLY];
 
 /// Runs what is asked for and makes the page.
 pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
