@@ -75,7 +75,9 @@ impl Staging {
         files::make_folder(parent)?;
         let folder = files::partial_name(&out);
         if folder.exists() {
-            if !folder.join(MARK).exists() && !folder.join(NOTE).exists() {
+            // An empty one is what is left of an export that was stopped before it could mark it.
+            let ours = folder.join(MARK).exists() || folder.join(NOTE).exists();
+            if !ours && fs_err::read_dir(&folder)?.next().is_some() {
                 return Err(Error::Failed(format!("{}: is in the way; remove it", folder.display())));
             }
             files::remove_folder(&folder)?;
