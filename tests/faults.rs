@@ -2,7 +2,7 @@
 //! then ends with the same bytes.
 //!
 //! The compiler's file layer (`src/files/fault.rs`) counts the operations and makes the faults. A few are tried here; with
-//! `SYLLABUS_FAULTS=all` (`cargo xtask reliability`) every one.
+//! `SYLLABUS_FAULTS=all` (`cargo xtask reliability`) every one, with a number so many of each mode.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -154,16 +154,18 @@ impl Attack<'_> {
         }
     }
 
-    /// Tries the operations: all of them where that is asked for, else about `some(of the mode's sample)`.
+    /// Tries the operations: all of them or so many of each mode, where that is asked for, else about `some(of the mode's sample)`.
     fn attack(&self, operations: usize, some: impl Fn(usize) -> usize) {
-        let all = std::env::var("SYLLABUS_FAULTS").is_ok_and(|asked| asked == "all");
+        let asked = std::env::var("SYLLABUS_FAULTS").ok();
+        let all = asked.as_ref().is_some_and(|asked| asked == "all");
+        let most = asked.and_then(|asked| asked.parse().ok());
         let only = std::env::var("SYLLABUS_FAULT_MODES").ok();
         let (mut failures, mut rows) = (Vec::new(), Vec::new());
         for (number, (mode, what, sample)) in MODES.into_iter().enumerate() {
             if only.as_ref().is_some_and(|only| !only.split(',').any(|name| name == mode)) {
                 continue;
             }
-            let step = if all { 1 } else { operations.div_ceil(some(sample)) };
+            let step = if all { 1 } else { operations.div_ceil(most.unwrap_or_else(|| some(sample))) };
             // Each mode begins elsewhere, so that together they see more.
             let points: Vec<usize> =
                 (1 + if all { 0 } else { number * step / MODES.len() }..=operations).step_by(step).collect();
