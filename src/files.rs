@@ -10,7 +10,8 @@ mod quota;
 #[cfg(debug_assertions)]
 mod unsynced;
 
-use std::io::{self, Write};
+use std::fs::TryLockError;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -49,6 +50,12 @@ impl File {
         Ok(Self { file, quota })
     }
 
+    /// Opens a file for writing and reading, as it is; an empty one where there was none.
+    pub fn open_or_create(path: &Path) -> io::Result<Self> {
+        let open = || fs_err::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        Ok(Self { file: fault::run(Operation::Create, path, open)?, quota: quota::of(path) })
+    }
+
     /// Opens a file that is there, to write after its end.
     pub fn append(path: &Path) -> io::Result<Self> {
         let file = fs_err::OpenOptions::new().append(true).open(path)?;
@@ -78,10 +85,41 @@ impl File {
         Ok(())
     }
 
+    /// Appends bytes of another file, as far as it has them; how many it had. Between plain files this is a call of the system,
+    /// which shares blocks where the file system can.
+    pub fn fill_from(&mut self, path: &Path, start: u64, bytes: u64) -> io::Result<u64> {
+        self.take(bytes)?;
+        let mut source = fs_err::File::open(path)?;
+        source.seek(SeekFrom::Start(start))?;
+        let copy = |most: u64| {
+            // The system's call wants plain files; the paths are put back into what it says.
+            let mut part = io::Read::take(source.file(), most);
+            let error = |error: io::Error| {
+                let (from, to) = (path.display(), self.file.path().display());
+                io::Error::new(error.kind(), format!("failed to copy `{from}` to `{to}`: {error}"))
+            };
+            io::copy(&mut part, &mut self.file.file()).map_err(error)
+        };
+        let copied = fault::write(self.file.path(), || copy(bytes / 2).map(drop), || copy(bytes));
+        if let Some(quota) = &self.quota {
+            quota.shrink(bytes - copied.as_ref().map_or(0, |copied| *copied));
+        }
+        copied
+    }
+
     /// Writes over bytes that are there.
     pub fn write_over(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         let half = || self.file.write_all_at(&bytes[..bytes.len() / 2], at);
         fault::write(self.path(), half, || self.file.write_all_at(bytes, at))
+    }
+
+    /// Takes the file for this process until it is closed; false when another process has it.
+    pub fn try_lock(&self) -> io::Result<bool> {
+        match self.file.file().try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
     /// Fills `bytes` from the place `at`.
@@ -170,6 +208,11 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fault::run(Operation::Rename { from }, to, || fs_err::rename(from, to))
 }
 
+/// Gives a file a second name, of a folder on the same file system; nothing may be there yet.
+pub fn link(from: &Path, to: &Path) -> io::Result<()> {
+    fault::run(Operation::Link, to, || fs_err::hard_link(from, to))
+}
+
 /// Removes a file.
 pub fn remove(path: &Path) -> io::Result<()> {
     let bytes = quota::of(path).map(|quota| (quota::size(path), quota));
@@ -190,7 +233,7 @@ pub fn remove_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a folder, and those above it, unless it is there.
+/// Makes a folder, and those above it, unless it is there. The names last once [`sync_folder`] says so.
 pub fn make_folder(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -202,7 +245,11 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
 pub fn sync_folder(path: &Path) -> Result<()> {
     let folder = path.parent().ok_or_else(|| Error::Failed(format!("{}: has no folder", path.display())))?;
     // A bare name lies in the folder that the process is in.
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    sync_names(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+}
+
+/// Syncs a folder: the names in it last.
+pub fn sync_names(folder: &Path) -> Result<()> {
     Ok(fault::run(Operation::SyncFolder, folder, || fs_err::File::open(folder)?.sync_all())?)
 }
 

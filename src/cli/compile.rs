@@ -1,13 +1,12 @@
 //! `syllabus compile`.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use syllabus_reader::format::manifest::ValidationSummary;
 
 use super::args::Compile;
-use super::{colour, memory, progress, room, values};
+use super::{colour, memory, progress, room, stop, values};
 use crate::compile::{Options, Outcome, compile};
 use crate::curriculum;
 use crate::error::{Error, Result};
@@ -32,7 +31,7 @@ pub fn run(args: &Compile) -> Result<()> {
     memory::limit(args.memory);
     let progress = progress::show(args.progress);
     let watch = Arc::new(Watch::default());
-    stop_on_signal(&watch)?;
+    stop::on_signal(&watch)?;
     let outcome = match compile(&loaded, &options, &watch, &*progress) {
         Err(Error::Io(error) | Error::Dataset(syllabus_reader::Error::Io(error)))
             if error.kind() == std::io::ErrorKind::StorageFull =>
@@ -42,18 +41,6 @@ pub fn run(args: &Compile) -> Result<()> {
         other => other?,
     };
     super::print(&summary(args, &outcome, started.elapsed().as_secs_f64()))
-}
-
-/// Ctrl-C and SIGTERM ask the compile to stop where it can go on from; a second one kills it.
-fn stop_on_signal(watch: &Arc<Watch>) -> Result<()> {
-    let watch = Arc::clone(watch);
-    ctrlc::set_handler(move || {
-        if watch.stop.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        super::say("stopping; what is committed stays (once more to stop at once)");
-    })
-    .map_err(|e| Error::Failed(format!("cannot listen for Ctrl-C: {e}")))
 }
 
 /// What a person wants to know at the end, and where things are.

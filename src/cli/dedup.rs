@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::args::Dedup;
-use super::{colour, memory, progress, values};
+use super::{colour, memory, progress, stop, values};
 use crate::compile::{Options, Started, Survived, survive};
 use crate::curriculum;
 use crate::dedup::removed::{Reason, Removed};
@@ -33,7 +34,9 @@ pub fn run(args: &Dedup) -> Result<()> {
     memory::limit(args.memory);
     let progress = progress::show(args.progress);
     let started = Started::new(&resolved, &options, true, &*progress)?;
-    let survived = survive(&started, &resolved, &options, &Watch::default(), &*progress)?;
+    let watch = Arc::new(Watch::default());
+    stop::on_signal(&watch)?;
+    let survived = survive(&started, &resolved, &options, &watch, &*progress)?;
     let names: Vec<&str> = resolved.curriculum.sources.iter().map(|s| s.name.as_str()).collect();
     let gone = Gone::gather(&survived, args.examples)?;
     super::print(&counts(&names, &started, &gone)?)?;

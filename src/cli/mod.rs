@@ -15,6 +15,7 @@ pub mod progress;
 mod report;
 mod room;
 mod schema;
+mod stop;
 pub mod values;
 mod verify;
 

@@ -9,6 +9,7 @@ use syllabus_reader::Dataset;
 use syllabus_reader::format::manifest::Manifest;
 
 use super::progress::{Progress, Stage};
+use crate::emit::written;
 use crate::error::Result;
 use crate::files;
 
@@ -35,8 +36,9 @@ pub fn check(out: &Path, work: &Path, request: &str, progress: &dyn Progress) ->
     }
 }
 
-/// OUT is about to change: from here until the end it is no dataset. Shards of the one that was there go.
-pub fn begin(out: &Path, work: &Path) -> Result<()> {
+/// OUT is about to change: from here until the end it is no dataset. Shards of the one that was there go, but for those that
+/// are `wanted`.
+pub fn begin(out: &Path, work: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
     // Neither may come back after a loss of power, beside shards of another compile.
     remove_if_there(&marker(work))?;
     files::sync_folder(work)?;
@@ -44,11 +46,8 @@ pub fn begin(out: &Path, work: &Path) -> Result<()> {
     remove_if_there(&Manifest::path(out))?;
     files::sync_folder(out)?;
     let shards = old.phases.iter().flat_map(|p| &p.shards).chain(old.validation.iter().flat_map(|v| &v.shards));
-    for shard in shards {
-        let path = out.join(&shard.file);
-        for extension in ["bin", "idx", "arrow"] {
-            remove_if_there(&path.with_extension(extension))?;
-        }
+    for shard in shards.filter(|shard| !wanted(&shard.file)) {
+        written::remove(out, &shard.file)?;
     }
     for name in ["ledger.parquet", "removed.parquet", "report.html", "report.json"] {
         remove_if_there(&out.join(name))?;

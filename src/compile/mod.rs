@@ -23,6 +23,7 @@ use crate::curriculum::{Curriculum, Loaded, Resolved};
 use crate::dedup::removed;
 use crate::emit::phase::{self, Emitted, Inputs};
 use crate::emit::validation;
+use crate::emit::written::WholeShards;
 use crate::error::{Error, Result};
 use crate::ingest::Watch;
 use crate::ledger;
@@ -99,18 +100,24 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'
     let width = contract.dtype.width();
 
     progress.begin(Stage::Settle, None);
-    let compacted = compact_large(&stores, work, contract.dtype, memory.segment_bytes)?;
+    let compacted = compact_large(&stores, work, contract.dtype, memory.segment_bytes, watch)?;
     let readable: Vec<&SourceStore> = stores.iter().zip(&compacted).map(|(s, c)| c.as_ref().unwrap_or(s)).collect();
-    let survivors =
-        readable.iter().map(|store| Survivors::count(store, bits_for)).collect::<Result<Vec<Survivors<'_>>>>()?;
+    let survivors = readable
+        .iter()
+        .map(|store| watch.check().and_then(|()| Survivors::count(store, bits_for)))
+        .collect::<Result<Vec<Survivors<'_>>>>()?;
     let sizes: Vec<SourceSize> =
         survivors.iter().map(|s| SourceSize::counted(s.totals().tokens, s.totals().documents)).collect();
     let plan = exact_plan(curriculum, &sizes, options, width)?;
     plan.warnings.iter().for_each(|warning| progress.warn(warning));
+    watch.check()?;
     let streams = streams(curriculum, &plan, &survivors)?;
+    watch.check()?;
     progress.end();
 
-    finished::begin(&options.out, work)?;
+    let mut whole = WholeShards::read(work, &options.out, &request)?;
+    finished::begin(&options.out, work, &|shard| whole.knows(shard))?;
+    whole.begin()?;
     let inputs = Inputs { curriculum, contract, stores: &readable, streams: &streams };
     let windows: u64 = chosen.iter().map(|&p| plan.phases[p].windows).sum();
     progress.begin(Stage::Emit, Some(windows));
@@ -120,7 +127,7 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'
     if let Some(set) = &curriculum.holdout {
         for source in 0..stores.len() {
             if let Some((summary, max_id)) =
-                validation::emit(&options.out, curriculum, set, source, &originals, contract)?
+                validation::emit(&options.out, curriculum, set, source, &originals, contract, watch)?
             {
                 max_token_id = max_token_id.max(max_id);
                 validation_sets.push(summary);
@@ -130,15 +137,19 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'
     let mut phases = Vec::new();
     let mut emitted: Vec<(usize, Emitted)> = Vec::new();
     for &number in &chosen {
-        let (summary, counts) = phase::emit(&options.out, &inputs, number, &plan.phases[number], watch, &|windows| {
-            progress.advance(windows)
-        })?;
+        let phase = &plan.phases[number];
+        let (summary, counts) =
+            phase::emit(&options.out, &inputs, number, phase, &mut whole, watch, &|windows| progress.advance(windows))?;
         max_token_id = max_token_id.max(counts.max_id);
         phases.push(summary);
         emitted.push((number, counts));
     }
     progress.end();
+    if whole.reused() > 0 {
+        progress.note(&format!("{} shards that an earlier run wrote were whole and stayed", whole.reused()));
+    }
 
+    watch.check()?;
     progress.begin(Stage::Ledger, None);
     let rows = account::rows(curriculum, store, &stores, &survivors, &streams, &plan, &emitted)?;
     let stored = account::stored_windows(&phases);
@@ -192,6 +203,7 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'
     report::write(&manifest, options, watch, progress, memory.free_bytes)?;
     crate::files::write_whole(&Manifest::path(&options.out), &manifest.to_json()?)?;
     finished::end(work, &request)?;
+    whole.end()?;
     Ok(Outcome { manifest, reused: false })
 }
 
@@ -220,11 +232,13 @@ fn compact_large(
     work: &Path,
     dtype: TokenDtype,
     limit: usize,
+    watch: &Watch,
 ) -> Result<Vec<Option<SourceStore>>> {
     stores
         .iter()
         .enumerate()
         .map(|(s, store)| {
+            watch.check()?;
             if store.segments.len() <= MOST_SEGMENTS {
                 return Ok(None);
             }

@@ -12,6 +12,7 @@ use crate::dedup::exact::Ranks;
 use crate::dedup::near::{self, NearDocument, NearDocuments, NearOptions, Signature};
 use crate::dedup::removed::{Reason, Removed};
 use crate::error::{Error, Result};
+use crate::ingest::Watch;
 use crate::plan::number;
 use crate::store::documents::SourceStore;
 use crate::store::fates::Fate;
@@ -32,6 +33,8 @@ pub struct Search<'a> {
     pub tokenizer: &'a dyn Tokenizer,
     /// Its contract.
     pub contract: &'a Contract,
+    /// Looked at whenever a document is: the search stops when asked to.
+    pub watch: &'a Watch,
 }
 
 /// What the shares that went say.
@@ -133,11 +136,12 @@ struct Stored<'a> {
     exempt: Vec<bool>,
     tokenizer: &'a dyn Tokenizer,
     contract: &'a Contract,
+    watch: &'a Watch,
 }
 
 impl<'a> Stored<'a> {
     fn new(search: &Search<'a>) -> Result<Self> {
-        let Search { curriculum, stores, tokenizer, contract, .. } = *search;
+        let Search { curriculum, stores, tokenizer, contract, watch, .. } = *search;
         let scope = search.near.scope;
         let (mut segments, mut count) = (Vec::new(), 0);
         for (source, store) in stores.iter().enumerate() {
@@ -159,6 +163,7 @@ impl<'a> Stored<'a> {
         for store in stores {
             let mut count = 0;
             store.walk(|_, _, _, fate| {
+                watch.check()?;
                 count += u64::from(fate != Fate::Exact);
                 Ok(())
             })?;
@@ -180,6 +185,7 @@ impl<'a> Stored<'a> {
             exempt: curriculum.sources.iter().map(|source| source.exempt).collect(),
             tokenizer,
             contract,
+            watch,
         })
     }
 
@@ -212,6 +218,7 @@ impl NearDocuments for Stored<'_> {
     }
 
     fn document(&self, number: u64) -> Result<NearDocument> {
+        self.watch.check()?;
         let place = self.place(number)?;
         let row = self.row(&place)?;
         Ok(NearDocument {
@@ -235,6 +242,7 @@ impl NearDocuments for Stored<'_> {
             let of = &store.segments[segment];
             store.fates[segment].read(0..of.totals().documents, &mut fates)?;
             signatures::read(of.path(), of.totals().documents, &mut |row, signature| {
+                self.watch.check()?;
                 // Exact duplicates are gone already; who kept them speaks for them.
                 match usize::try_from(row).ok().and_then(|row| fates.get(row)) {
                     Some(Fate::Exact) => Ok(()),
@@ -246,6 +254,7 @@ impl NearDocuments for Stored<'_> {
     }
 
     fn text(&self, number: u64, text: &mut String) -> Result<()> {
+        self.watch.check()?;
         let place = self.place(number)?;
         let row = self.row(&place)?;
         let mut bytes = Vec::new();

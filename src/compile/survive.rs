@@ -112,6 +112,9 @@ impl Started {
         // Only a convenience for `inspect`; what is proved stands in the manifest.
         crate::files::write_whole(&work.join("tokenizer"), format!("{}\n", resolved.tokenizer.display()).as_bytes())?;
         let (store, reuse) = Store::open(&work, contract.dtype, &identity)?;
+        if !reuse.kept.is_empty() {
+            progress.note(&format!("stored work is reused for {}", reuse.kept.join(", ")));
+        }
         reuse.dropped.iter().for_each(|line| progress.note(&format!("stored work is not reused for {line}")));
         let proof = Proof::new(&proof_key, &contract, &warnings);
         if loaded.is_some() && judge.is_none() {
@@ -213,7 +216,7 @@ pub fn survive(
     let scratch = work.join("scratch");
     crate::files::make_folder(&scratch)?;
     let duplicates = if curriculum.dedup.exact {
-        exact::remove(&stores, &Ranks::new(&curriculum.sources), options.threads, &scratch)?
+        exact::remove(&stores, &Ranks::new(&curriculum.sources), options.threads, &scratch, watch)?
     } else {
         Duplicates::default()
     };
@@ -226,8 +229,8 @@ pub fn survive(
     let mut refusal = None;
     if let Some(asked) = &curriculum.dedup.near {
         watch.check()?;
-        let search =
-            near::Search { curriculum, near: asked, stores: &stores, tokenizer: started.tokenizer()?, contract };
+        let tokenizer = started.tokenizer()?;
+        let search = near::Search { curriculum, near: asked, stores: &stores, tokenizer, contract, watch };
         let free = memory.free_bytes.saturating_sub(sorting);
         let judged = near::remove(&search, &scratch, free, options.threads, &mut |removed| others.push(&removed))?;
         judged.warnings.iter().for_each(|warning| progress.warn(warning));

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::removed::{Duplicate, Duplicates};
 use crate::curriculum::checked::Source;
 use crate::error::Result;
+use crate::ingest::Watch;
 use crate::store::documents::SourceStore;
 use crate::store::fates::Fate;
 use crate::store::segment::{Cursor, Row};
@@ -64,8 +65,14 @@ struct Place {
 const MERGE_ROWS: u64 = 1 << 19;
 
 /// Marks exact duplicates in the stores' fates. The removed documents, each with the source of the copy that was kept, go to
-/// files in `scratch`, in the order of their keys.
-pub fn remove(stores: &[SourceStore], ranks: &Ranks, parts: usize, scratch: &Path) -> Result<Duplicates> {
+/// files in `scratch`, in the order of their keys. Stops when `watch` is told to.
+pub fn remove(
+    stores: &[SourceStore],
+    ranks: &Ranks,
+    parts: usize,
+    scratch: &Path,
+    watch: &Watch,
+) -> Result<Duplicates> {
     let parts = parts.max(1);
     let step = u128::MAX / parts as u128;
     let bound = |part: usize| step * part as u128;
@@ -73,7 +80,7 @@ pub fn remove(stores: &[SourceStore], ranks: &Ranks, parts: usize, scratch: &Pat
     paths.par_iter().enumerate().try_for_each(|(part, path)| {
         let high = (part + 1 < parts).then(|| bound(part + 1));
         let mut out = Duplicates::writer(path)?;
-        merge(stores, ranks, parts, bound(part), high, &mut |duplicate| out.push(&duplicate))?;
+        merge(stores, ranks, parts, bound(part), high, watch, &mut |duplicate| out.push(&duplicate))?;
         out.finish()
     })?;
     Ok(Duplicates::new(paths))
@@ -86,6 +93,7 @@ fn merge(
     parts: usize,
     low: u128,
     high: Option<u128>,
+    watch: &Watch,
     out: &mut dyn FnMut(Duplicate) -> Result<()>,
 ) -> Result<()> {
     // All parts are merged at once, and each holds a chunk of rows of every segment.
@@ -112,6 +120,7 @@ fn merge(
     }
     let mut group: Vec<Place> = Vec::new();
     while let Some(Reverse((key, _, c))) = heap.pop() {
+        watch.check()?;
         if group.first().is_some_and(|first| first.row.key != key) {
             settle(stores, ranks, &mut group, out)?;
         }
@@ -220,7 +229,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let stores = stores(folder.path(), &[vec![(7, 1), (7, 2), (7, 1)], vec![(7, 1), (9, 3)], vec![(9, 3), (7, 1)]]);
         // Source 2 is a declared subset of source 0; source 1 is nobody's.
-        let removed = remove(&stores, &ranks(&[0, 1, 2], &[None, None, Some(0)]), 3, folder.path()).unwrap();
+        let removed =
+            remove(&stores, &ranks(&[0, 1, 2], &[None, None, Some(0)]), 3, folder.path(), &Watch::default()).unwrap();
         let removed: Vec<Duplicate> = removed.iter().map(Result::unwrap).collect();
         let left = survivors(&stores);
         assert_eq!(left[0], BTreeMap::from([((7, 1), 1), ((7, 2), 1)]));
@@ -243,7 +253,7 @@ mod tests {
             let rank: Vec<usize> = if reverse { (0..n).rev().collect() } else { (0..n).collect() };
             let folder = tempfile::tempdir().unwrap();
             let stores = stores(folder.path(), &documents);
-            let removed = remove(&stores, &ranks(&rank, &vec![None; n]), parts, folder.path()).unwrap();
+            let removed = remove(&stores, &ranks(&rank, &vec![None; n]), parts, folder.path(), &Watch::default()).unwrap();
             let removed: Vec<Duplicate> = removed.iter().map(Result::unwrap).collect();
             let mut expected = vec![BTreeMap::new(); n];
             let mut all: Vec<(u128, u32)> = documents.iter().flatten().copied().collect();

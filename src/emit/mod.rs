@@ -4,3 +4,4 @@ mod fill;
 pub mod phase;
 pub mod shard;
 pub mod validation;
+pub mod written;

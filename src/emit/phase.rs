@@ -6,8 +6,9 @@ use std::path::Path;
 use syllabus_reader::format::manifest::{PhaseSource, PhaseSummary, Shard};
 
 use super::fill::{fill, in_order, task_windows};
-use super::shard::{Filled, ShardWriter};
+use super::shard::{Filled, ShardWriter, shard_name};
 use super::validation::digest;
+use super::written::{WholeShard, WholeShards};
 use crate::curriculum::Curriculum;
 use crate::error::Result;
 use crate::ingest::Watch;
@@ -56,36 +57,57 @@ impl Emitted {
     }
 }
 
-/// Writes a phase's shards. `number` is the phase's place in the curriculum; `tick` is told of windows written.
+/// Writes a phase's shards, but for those that an earlier run has written. `number` is the phase's place in the curriculum;
+/// `tick` is told of windows that are there.
 pub fn emit(
     out: &Path,
     inputs: &Inputs<'_>,
     number: usize,
     plan: &PhasePlan,
+    whole: &mut WholeShards,
     watch: &Watch,
     tick: &(dyn Fn(u64) + Sync),
 ) -> Result<(PhaseSummary, Emitted)> {
     crate::files::make_folder(&out.join(&plan.name))?;
+    // Or a loss of power takes the folder, and shards that are on record with it.
+    crate::files::sync_names(out)?;
     let names: Vec<String> = inputs.curriculum.sources.iter().map(|s| s.name.clone()).collect();
     let mut order = Order::new(inputs, plan)?;
     let mut emitted = Emitted::default();
     let mut shards: Vec<Shard> = Vec::new();
-    let mut left = plan.windows;
-    while left > 0 {
-        let mut writer = ShardWriter::create(out, &plan.name, shards.len(), inputs.contract.dtype, &names)?;
-        let mut in_shard = left.min(plan.shard_windows);
-        left -= in_shard;
-        while in_shard > 0 {
-            watch.check()?;
-            let stretch = order.next_stretch(in_shard)?;
-            in_shard -= stretch.len() as u64;
+    let planned: Vec<(String, u64)> = (0..plan.shards())
+        .map(|shard| {
+            let left = plan.windows - shard * plan.shard_windows;
+            (shard_name(&plan.name, shard), left.min(plan.shard_windows))
+        })
+        .collect();
+    let there = whole.check(&planned, watch)?;
+    for (name, windows) in planned {
+        if let Some(known) = there.get(&name) {
+            order.pass(windows);
+            known.count(&mut emitted);
+            tick(windows);
+            shards.push(known.shard.clone());
+            continue;
+        }
+        let mut counts = Emitted::default();
+        let mut writer = ShardWriter::create(out, &name, inputs.contract.dtype, &names)?;
+        let mut left = windows;
+        while left > 0 {
+            let stretch = order.next_stretch(left)?;
+            left -= stretch.len() as u64;
             write(inputs, number, plan, &stretch, |filled| {
-                emitted.count(filled);
+                watch.check()?;
+                counts.count(filled);
                 tick(filled.rows.len() as u64);
                 writer.push(filled)
             })?;
         }
-        shards.push(writer.finish()?);
+        let (shard, table_digest) = writer.finish()?;
+        let done = WholeShard::new(shard, table_digest, &counts);
+        whole.push(&done)?;
+        done.count(&mut emitted);
+        shards.push(done.shard);
     }
     let sources = names
         .iter()
@@ -151,6 +173,21 @@ impl<'a> Order<'a> {
             owners: Vec::new(),
             counts: vec![0; plan.shares.len()],
         })
+    }
+
+    /// Goes past windows: whole blocks, or all that are left.
+    fn pass(&mut self, windows: u64) {
+        let mut left = windows;
+        while left > 0 {
+            self.owners.clear();
+            self.interleave.next_block(&mut self.owners);
+            if self.owners.is_empty() {
+                return;
+            }
+            self.block += 1;
+            self.owners.iter().for_each(|owner| self.counts[usize::from(*owner)] += 1);
+            left = left.saturating_sub(self.owners.len() as u64);
+        }
     }
 
     /// The next windows, up to `most` (whole blocks but for the phase's last).

@@ -24,6 +24,12 @@ pub struct Filled {
     pub max_id: u32,
 }
 
+/// The name of a folder's shard: its `.bin`, relative to OUT.
+#[must_use]
+pub fn shard_name(folder: &str, number: u64) -> String {
+    format!("{folder}/{number:05}.bin")
+}
+
 /// A shard that is being written.
 pub struct ShardWriter {
     name: String,
@@ -31,7 +37,7 @@ pub struct ShardWriter {
     dtype: TokenDtype,
     bin: BufWriter<NewFile>,
     hash: blake3::Hasher,
-    windows: WindowsWriter<BufWriter<NewFile>>,
+    windows: WindowsWriter<Hashed<BufWriter<NewFile>>>,
     /// Lengths of the Megatron index's sequences.
     lengths: Vec<u32>,
     count: u64,
@@ -39,14 +45,14 @@ pub struct ShardWriter {
 }
 
 impl ShardWriter {
-    /// Begins `FOLDER/NUMBER.bin` and the files beside it; `folder` is relative to `out`.
-    pub fn create(out: &Path, folder: &str, number: usize, dtype: TokenDtype, sources: &[String]) -> Result<Self> {
-        let name = format!("{folder}/{number:05}.bin");
-        let path = out.join(&name);
+    /// Begins the `.bin` of this name, relative to `out`, and the files beside it.
+    pub fn create(out: &Path, name: &str, dtype: TokenDtype, sources: &[String]) -> Result<Self> {
+        let path = out.join(name);
         let windows = BufWriter::with_capacity(1 << 18, NewFile::create(&path.with_extension("arrow"))?);
+        let windows = Hashed { out: windows, hash: blake3::Hasher::new() };
         Ok(Self {
             bin: BufWriter::with_capacity(1 << 20, NewFile::create(&path)?),
-            name,
+            name: name.to_owned(),
             folder: out.to_owned(),
             dtype,
             hash: blake3::Hasher::new(),
@@ -74,22 +80,41 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Commits the three files.
-    pub fn finish(self) -> Result<Shard> {
+    /// Commits the three files; also returns the digest of the window table's file.
+    pub fn finish(self) -> Result<(Shard, String)> {
         let unwrap = |out: BufWriter<NewFile>| out.into_inner().map_err(std::io::IntoInnerError::into_error);
         let index = idx::encode(self.dtype, &self.lengths)?;
         let (windows, rows) = self.windows.finish()?;
-        unwrap(windows)?.commit()?;
+        unwrap(windows.out)?.commit()?;
         files::write_whole(&self.folder.join(&self.name).with_extension("idx"), &index)?;
         unwrap(self.bin)?.commit()?;
-        Ok(Shard {
+        let shard = Shard {
             file: self.name,
             windows: self.count,
             bytes: self.size,
             digest: self.hash.finalize().to_hex().to_string(),
             index_digest: blake3::hash(&index).to_hex().to_string(),
             windows_digest: to_hex(&rows),
-        })
+        };
+        Ok((shard, windows.hash.finalize().to_hex().to_string()))
+    }
+}
+
+/// Hashes what passes.
+struct Hashed<W> {
+    out: W,
+    hash: blake3::Hasher,
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
     }
 }
 

@@ -7,10 +7,11 @@ use syllabus_reader::format::digest::{from_hex, phase_digest, to_hex};
 use syllabus_reader::format::manifest::{Shard, ValidationSummary};
 
 use super::fill::{fill, in_order, task_windows};
-use super::shard::ShardWriter;
+use super::shard::{ShardWriter, shard_name};
 use crate::curriculum::checked::{Curriculum, Holdout};
 use crate::dedup::holdout::draw;
 use crate::error::{Error, Result};
+use crate::ingest::Watch;
 use crate::mix::{Entry, Piece};
 use crate::store::documents::SourceStore;
 use crate::store::fates::Fate;
@@ -24,6 +25,7 @@ pub fn emit(
     source: usize,
     stores: &[&SourceStore],
     contract: &Contract,
+    watch: &Watch,
 ) -> Result<Option<(ValidationSummary, u32)>> {
     let mut entries = stores[source].entries(0, u128::MAX, Fate::HeldOut)?;
     if entries.is_empty() {
@@ -39,7 +41,7 @@ pub fn emit(
     let folder = format!("{}/{name}", holdout.name);
     crate::files::make_folder(&out.join(&folder))?;
     let names: Vec<String> = curriculum.sources.iter().map(|s| s.name.clone()).collect();
-    let mut writer = ShardWriter::create(out, &folder, 0, contract.dtype, &names)?;
+    let mut writer = ShardWriter::create(out, &shard_name(&folder, 0), contract.dtype, &names)?;
     let mut max_id = 0;
     let task = task_windows(window_tokens, contract);
     in_order(
@@ -51,11 +53,12 @@ pub fn emit(
             })
         },
         |filled| {
+            watch.check()?;
             max_id = max_id.max(filled.max_id);
             writer.push(filled)
         },
     )?;
-    let shards = vec![writer.finish()?];
+    let shards = vec![writer.finish()?.0];
     let digest = digest(&folder, sequence_length, window_tokens, &shards)?;
     let summary = ValidationSummary {
         name: holdout.name.clone(),

@@ -1,14 +1,12 @@
 //! The folder in which an export grows until it is whole and gets its name.
 
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-
-use fs_err::File;
 
 use super::{Exported, ExportedFile, NOTE};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, File};
 
 /// In a folder that is being written: this process, or one before it that was stopped, made it, so it may be removed.
 const MARK: &str = ".syllabus-export";
@@ -74,16 +72,18 @@ impl Staging {
             )));
         }
         let parent = out.parent().ok_or_else(|| Error::Failed(format!("--out {}: has no folder", out.display())))?;
-        fs_err::create_dir_all(parent)?;
+        files::make_folder(parent)?;
         let folder = files::partial_name(&out);
         if folder.exists() {
-            if !folder.join(MARK).exists() && !folder.join(NOTE).exists() {
+            // An empty one is what is left of an export that was stopped before it could mark it.
+            let ours = folder.join(MARK).exists() || folder.join(NOTE).exists();
+            if !ours && fs_err::read_dir(&folder)?.next().is_some() {
                 return Err(Error::Failed(format!("{}: is in the way; remove it", folder.display())));
             }
-            fs_err::remove_dir_all(&folder)?;
+            files::remove_folder(&folder)?;
         }
-        fs_err::create_dir(&folder)?;
-        fs_err::write(folder.join(MARK), b"")?;
+        files::make_folder(&folder)?;
+        File::create(&folder.join(MARK))?;
         Ok(Self { folder, out, files: BTreeMap::new() })
     }
 
@@ -93,7 +93,7 @@ impl Staging {
         }
         let path = self.folder.join(name);
         if let Some(folder) = path.parent() {
-            fs_err::create_dir_all(folder)?;
+            files::make_folder(folder)?;
         }
         Ok(path)
     }
@@ -102,10 +102,11 @@ impl Staging {
     pub(super) fn link(&mut self, source: &Path, name: &str) -> Result<()> {
         let path = self.place(name, true)?;
         // Another file system, one without links, or too many links: whatever the reason, a copy serves as well.
-        if fs_err::hard_link(source, &path).is_err() {
+        if files::link(source, &path).is_err() {
             self.files.insert(name.to_owned(), false);
-            fs_err::copy(source, &path)?;
-            File::open(&path)?.sync_all()?;
+            let mut copy = File::create(&path)?;
+            copy.fill_from(source, 0, fs_err::metadata(source)?.len())?;
+            copy.sync()?;
         }
         Ok(())
     }
@@ -119,31 +120,24 @@ impl Staging {
             return self.link(&piece.path, name);
         }
         let path = self.place(name, false)?;
-        let (mut out, _) = File::create(&path)?.into_parts();
-        let named = |error: std::io::Error, path: &Path| {
-            Error::Io(std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))
-        };
-        out.write_all(head).map_err(|error| named(error, &path))?;
+        let mut out = File::create(&path)?;
+        out.write_all(head)?;
         for piece in pieces {
-            let (mut source, _) = File::open(&piece.path)?.into_parts();
-            source.seek(SeekFrom::Start(piece.start)).map_err(|error| named(error, &piece.path))?;
-            // Between plain files this is a call of the system, which shares blocks where the file system can.
-            let mut part = std::io::Read::take(source, piece.bytes);
-            let copied = std::io::copy(&mut part, &mut out).map_err(|error| named(error, &path))?;
+            let copied = out.fill_from(&piece.path, piece.start, piece.bytes)?;
             if copied != piece.bytes {
                 let (path, bytes) = (piece.path.display(), piece.bytes);
                 return Err(Error::Verification(format!("{path}: {copied} bytes where {bytes} should be: it was cut")));
             }
         }
-        out.sync_all().map_err(|error| named(error, &path))
+        Ok(out.sync()?)
     }
 
     /// A file that `f` writes.
     pub(super) fn write(&mut self, name: &str, f: impl FnOnce(&mut BufWriter<File>) -> Result<()>) -> Result<()> {
         let path = self.place(name, false)?;
-        let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(&path)?);
         f(&mut out)?;
-        out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+        out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync()?;
         Ok(())
     }
 
@@ -165,16 +159,16 @@ impl Staging {
             folders.extend(self.folder.join(&file.file).ancestors().skip(1).map(Path::to_path_buf));
         }
         for folder in folders.iter().filter(|folder| folder.starts_with(&self.folder)) {
-            File::open(folder)?.sync_all()?;
+            files::sync_names(folder)?;
         }
         let mut json =
             serde_json::to_vec_pretty(exported).map_err(|error| Error::Failed(format!("{NOTE}: {error}")))?;
         json.push(b'\n');
         files::write_whole(&self.folder.join(NOTE), &json)?;
-        fs_err::remove_file(self.folder.join(MARK))?;
-        File::open(&self.folder)?.sync_all()?;
+        files::remove(&self.folder.join(MARK))?;
+        files::sync_names(&self.folder)?;
         // Takes the place of an empty folder, and of nothing else.
-        fs_err::rename(&self.folder, &self.out)?;
+        files::rename(&self.folder, &self.out)?;
         files::sync_folder(&self.out)?;
         Ok((linked, written))
     }

@@ -10,6 +10,7 @@
 //! | `tear` | half of a write, or all of another operation; then the process ends |
 //! | `fail` | it fails (EIO); all others work |
 //! | `full` | it and every later one that needs room fails (ENOSPC) |
+//! | `stall` | it takes a minute more |
 //! | `power` | the process ends, and bytes that were not synced are gone |
 //! | `blackout` | the same, and names that were made, changed or removed in a folder not synced since are as before |
 //!
@@ -27,6 +28,7 @@ pub(super) enum Operation<'a> {
     Resize,
     Sync,
     Rename { from: &'a Path },
+    Link,
     Remove,
     Folder,
     SyncFolder,
@@ -69,6 +71,7 @@ mod made {
         Tear,
         Fail,
         Full,
+        Stall,
         Power,
         Blackout,
     }
@@ -93,6 +96,7 @@ mod made {
                 "tear" => Mode::Tear,
                 "fail" => Mode::Fail,
                 "full" => Mode::Full,
+                "stall" => Mode::Stall,
                 "power" => Mode::Power,
                 "blackout" => Mode::Blackout,
                 _ => return None,
@@ -112,6 +116,7 @@ mod made {
                 Operation::Resize => "resize",
                 Operation::Sync => "sync",
                 Operation::Rename { .. } => "rename",
+                Operation::Link => "link",
                 Operation::Remove => "remove",
                 Operation::Folder => "folder",
                 Operation::SyncFolder => "sync-folder",
@@ -147,6 +152,7 @@ mod made {
             if number == self.at {
                 match self.mode {
                     Mode::Trace | Mode::Full => {}
+                    Mode::Stall => std::thread::sleep(std::time::Duration::from_secs(60)),
                     Mode::Kill => std::process::abort(),
                     Mode::Tear => {
                         match half {

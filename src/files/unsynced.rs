@@ -50,7 +50,9 @@ impl Unsynced {
 
     pub(super) fn before(&mut self, operation: Operation<'_>, path: &Path) -> Option<Change> {
         match operation {
-            Operation::Create | Operation::Folder if !path.exists() => Some(Change::Made(path.to_owned())),
+            Operation::Create | Operation::Link | Operation::Folder if !path.exists() => {
+                Some(Change::Made(path.to_owned()))
+            }
             Operation::Write | Operation::Resize => {
                 if let Some(length) = length(path) {
                     self.files.entry(path.to_owned()).or_insert(length);
@@ -81,13 +83,18 @@ impl Unsynced {
                 }
             }
             Operation::Rename { from } => {
-                if let Some(synced) = self.files.remove(from) {
-                    self.files.insert(path.to_owned(), synced);
+                // A folder takes its files along.
+                let moved: Vec<PathBuf> = self.files.keys().filter(|file| file.starts_with(from)).cloned().collect();
+                for file in moved {
+                    let below = file.strip_prefix(from).unwrap_or(Path::new(""));
+                    let to = if below.as_os_str().is_empty() { path.to_owned() } else { path.join(below) };
+                    let synced = self.files.remove(&file);
+                    self.files.extend(synced.map(|synced| (to, synced)));
                 }
             }
             Operation::Remove => self.files.retain(|file, _| !file.starts_with(path)),
             Operation::SyncFolder => self.names.retain(|change| change.path().parent() != Some(path)),
-            Operation::Write | Operation::Resize | Operation::Folder => {}
+            Operation::Write | Operation::Resize | Operation::Link | Operation::Folder => {}
         }
     }
 

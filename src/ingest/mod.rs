@@ -67,9 +67,15 @@ impl Watch {
     /// An error once somebody has asked to stop.
     pub fn check(&self) -> Result<()> {
         if self.stop.load(Ordering::Relaxed) {
-            return Err(Error::Failed("stopped; the same command goes on from here".to_owned()));
+            return Err(Self::stopped());
         }
         Ok(())
+    }
+
+    /// What is said of a command that was asked to stop.
+    #[must_use]
+    pub fn stopped() -> Error {
+        Error::Failed("stopped; the same command goes on from here".to_owned())
     }
 }
 

@@ -1,19 +1,17 @@
 //! The journal: one line a committed fact. What it does not say did not happen.
 //!
-//! Each line is the XXH3-64 of its JSON in hex, a space, the JSON, a newline. The first line names the identity of what is
-//! stored; then each segment with the extents of rows it covers. A last line cut by a crash is dropped; a bad line before
-//! the last is corruption.
+//! Its lines are those of [`lines`]. The first names the identity of what is stored; then each segment with the extents of
+//! rows it covers.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use fs_err::File;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
 
+use super::lines::{self, line};
 use super::segment::Totals;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files::{self, NewFile};
 
 /// Version of the store's layout; another one is not reused.
@@ -170,7 +168,7 @@ impl Journal {
         let mut readable = false;
         if path.try_exists()? {
             let mut header = None;
-            read(&path, &mut |record, _| {
+            lines::read(&path, &mut |record, _| {
                 if let Record::Store { version, identity } = record {
                     header = Some((version, identity));
                 }
@@ -206,7 +204,7 @@ impl Journal {
         out.write_all(&line(&Record::Store { version: STORE_VERSION, identity: identity.clone() })?)?;
         if readable {
             let keep = |source: &String| reuse.kept.contains(source);
-            read(&path, &mut |record, line| match record {
+            lines::read(&path, &mut |record, line| match record {
                 Record::Commit(commit) if keep(&commit.source) => {
                     commits.push(Commit { leaks: Vec::new(), ..commit });
                     Ok(out.write_all(line)?)
@@ -235,7 +233,7 @@ impl Journal {
 
     /// Hands over all documents that hold a benchmark item, each with its source; read from the file.
     pub fn leaks(&self, each: &mut dyn FnMut(&str, Leaked) -> Result<()>) -> Result<()> {
-        read(&self.path, &mut |record, _| match record {
+        lines::read(&self.path, &mut |record, _| match record {
             Record::Commit(Commit { source, leaks, .. }) => leaks.into_iter().try_for_each(|leak| each(&source, leak)),
             _ => Ok(()),
         })
@@ -262,8 +260,7 @@ impl Journal {
 
     fn append(&mut self, record: &Record) -> Result<()> {
         self.file.write_all(&line(record)?)?;
-        self.file.sync()?;
-        Ok(())
+        Ok(self.file.sync()?)
     }
 
     /// Its file.
@@ -271,43 +268,6 @@ impl Journal {
     pub fn path(&self) -> &Path {
         &self.path
     }
-}
-
-fn line(record: &Record) -> Result<Vec<u8>> {
-    let json = serde_json::to_string(record).map_err(|e| Error::Failed(format!("journal: {e}")))?;
-    Ok(format!("{:016x} {json}\n", xxh3_64(json.as_bytes())).into_bytes())
-}
-
-/// Hands over each record with its line; what follows the last whole line is left out.
-fn read(path: &Path, each: &mut dyn FnMut(Record, &[u8]) -> Result<()>) -> Result<()> {
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
-    let (mut line, mut number) = (Vec::new(), 0_u64);
-    loop {
-        line.clear();
-        number += 1;
-        if file.read_until(b'\n', &mut line)? == 0 {
-            return Ok(());
-        }
-        let Some(record) = parse(&line) else {
-            if file.fill_buf()?.is_empty() {
-                return Ok(());
-            }
-            return Err(Error::Failed(format!(
-                "{}: line {number} is damaged; remove the work folder (`syllabus clean`) and compile again",
-                path.display()
-            )));
-        };
-        each(record, &line)?;
-    }
-}
-
-fn parse(line: &[u8]) -> Option<Record> {
-    let line = std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
-    let (checksum, json) = line.split_once(' ')?;
-    if checksum.len() != 16 || u64::from_str_radix(checksum, 16).ok()? != xxh3_64(json.as_bytes()) {
-        return None;
-    }
-    serde_json::from_str(json).ok()
 }
 
 fn differences(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {

@@ -6,18 +6,18 @@
 //!   journal              what counts
 //!   segments/00000000.seg
 //!   fates/00000000.fate  what became of each row; made anew by each compile
+//!   shards               which shards are whole, while a dataset is being written
 //! ```
 
 pub mod compact;
 pub mod documents;
 pub mod fates;
 pub mod journal;
+pub(crate) mod lines;
 pub mod segment;
 pub mod signatures;
 
 use std::collections::BTreeSet;
-use std::fs::TryLockError;
-use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -39,7 +39,7 @@ pub struct Store {
     journal: Mutex<Journal>,
     next: AtomicU64,
     /// Held until the store is dropped.
-    _lock: fs_err::File,
+    _lock: files::File,
 }
 
 /// What is committed with a segment.
@@ -166,25 +166,19 @@ impl Store {
 }
 
 /// Takes a work folder for this process until the file is dropped, or says who has it.
-pub fn lock(folder: &Path) -> Result<fs_err::File> {
+pub fn lock(folder: &Path) -> Result<files::File> {
     let path = folder.join("lock");
-    let mut file = fs_err::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
-    match file.file().try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            file.read_to_string(&mut holder)?;
-            return Err(Error::Failed(format!(
-                "{} is in use by process {}; wait for it, or give another folder with --work",
-                folder.display(),
-                holder.trim()
-            )));
-        }
-        Err(TryLockError::Error(error)) => return Err(error.into()),
+    let file = files::File::open_or_create(&path)?;
+    if !file.try_lock()? {
+        let holder = fs_err::read_to_string(&path)?;
+        return Err(Error::Failed(format!(
+            "{} is in use by process {}; wait for it, or give another folder with --work",
+            folder.display(),
+            holder.trim()
+        )));
     }
-    file.set_len(0)?;
-    file.rewind()?;
-    file.write_all(format!("{}\n", std::process::id()).as_bytes())?;
+    file.cut(0)?;
+    file.write_over(format!("{}\n", std::process::id()).as_bytes(), 0)?;
     Ok(file)
 }
 

@@ -8,7 +8,9 @@ mod fixtures;
 mod ids;
 mod near;
 mod reading;
+mod reliability;
 mod schemas;
+mod supply;
 mod testing;
 
 use std::path::{Path, PathBuf};
@@ -41,6 +43,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Write the golden datasets of the current format version, once: what is there stays
+    Golden,
     /// Write the JSON Schemas in schemas/
     Schemas {
         /// Only say whether they are current
@@ -51,6 +55,8 @@ enum Command {
     Compat,
     /// Measure a whole compile against tokenizing alone, in the release profile
     Bench(bench::Arguments),
+    /// Look at the licences, sources and versions of all crates (`deny.toml`)
+    Supply,
     /// Compare the ids of every document of the real corpus with Hugging Face's
     Ids(ids::Args),
     /// The Python package under PyTorch's loaders and trainers (installs torch, once)
@@ -59,6 +65,8 @@ enum Command {
     Reading(reading::Arguments),
     /// Near duplicates and benchmark leaks on real text, beside the truth
     Near(near::Arguments),
+    /// Attack the compiler in every way it must survive, and write docs/reliability.md
+    Reliability(reliability::Arguments),
 }
 
 /// The repository's root.
@@ -72,6 +80,8 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Test { filter } => testing::run(&root, &filter),
         Command::Fixtures { check } => fixtures::run(&root, check),
+        Command::Supply => supply::run(&root),
+        Command::Golden => reliability::golden(&root),
         Command::Compat => compat::run(&root),
         Command::Schemas { check } => schemas::run(&root, check),
         // The release profile keeps overflow checks and has no debug assertions; the dev profile has both.
@@ -81,5 +91,6 @@ fn main() -> Result<()> {
         Command::Torch => testing::torch(&root),
         Command::Reading(arguments) => reading::run(&root, &arguments),
         Command::Near(arguments) => near::run(arguments),
+        Command::Reliability(arguments) => reliability::run(&root, &arguments),
     }
 }
