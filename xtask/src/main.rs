@@ -7,6 +7,7 @@ mod compat;
 mod fixtures;
 mod ids;
 mod near;
+mod reliability;
 mod schemas;
 mod testing;
 
@@ -40,6 +41,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Write the golden datasets of the current format version, once: what is there stays
+    Golden,
     /// Write the JSON Schemas in schemas/
     Schemas {
         /// Only say whether they are current
@@ -56,6 +59,8 @@ enum Command {
     Torch,
     /// Near duplicates and benchmark leaks on real text, beside the truth
     Near(near::Arguments),
+    /// Attack the compiler in every way it must survive, and write docs/reliability.md
+    Reliability(reliability::Arguments),
 }
 
 /// The repository's root.
@@ -69,6 +74,7 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Test { filter } => testing::run(&root, &filter),
         Command::Fixtures { check } => fixtures::run(&root, check),
+        Command::Golden => reliability::golden(&root),
         Command::Compat => compat::run(&root),
         Command::Schemas { check } => schemas::run(&root, check),
         // The release profile keeps overflow checks and has no debug assertions; the dev profile has both.
@@ -77,5 +83,6 @@ fn main() -> Result<()> {
         Command::Ids(arguments) => ids::run(&arguments),
         Command::Torch => testing::torch(&root),
         Command::Near(arguments) => near::run(arguments),
+        Command::Reliability(arguments) => reliability::run(&root, &arguments),
     }
 }
