@@ -215,10 +215,25 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Keeps a result for `docs/reliability.md`, where somebody asked for it (`cargo xtask reliability`).
-pub fn record(name: &str, result: &serde_json::Value) {
+/// Keeps results for `docs/reliability.md`, where somebody asked for them (`cargo xtask reliability`): rows of a part, in a
+/// file of this name. The shape is `Results` in `xtask/src/reliability/mod.rs`.
+pub fn record(part: &str, name: &str, rows: &[serde_json::Value]) {
+    keep(name, &serde_json::json!({"part": part, "rows": rows}));
+}
+
+/// Keeps that a part, or something of it, could not be run here, and why.
+pub fn record_not_run(part: &str, name: &str, why: &str) {
+    keep(name, &serde_json::json!({"part": part, "not_run": why}));
+}
+
+/// A row of results: what was attacked, how it came out, how many were tried and how many came out wrong.
+pub fn row(class: &str, what: &str, outcome: &str, count: usize, failed: usize) -> serde_json::Value {
+    serde_json::json!({"class": class, "what": what, "outcome": outcome, "count": count, "failed": failed})
+}
+
+fn keep(name: &str, results: &serde_json::Value) {
     if let Some(folder) = std::env::var_os("SYLLABUS_RESULTS") {
         fs_err::create_dir_all(&folder).unwrap();
-        fs_err::write(Path::new(&folder).join(format!("{name}.json")), result.to_string()).unwrap();
+        fs_err::write(Path::new(&folder).join(format!("{name}.json")), results.to_string()).unwrap();
     }
 }

@@ -24,6 +24,24 @@ pub struct Filled {
     pub max_id: u32,
 }
 
+/// Hashes what is written through it.
+struct Hashing<W> {
+    out: W,
+    hash: blake3::Hasher,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hash.update(bytes.get(..written).unwrap_or_default());
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
 /// A shard that is being written.
 pub struct ShardWriter {
     name: String,
@@ -31,7 +49,7 @@ pub struct ShardWriter {
     dtype: TokenDtype,
     bin: BufWriter<NewFile>,
     hash: blake3::Hasher,
-    windows: WindowsWriter<BufWriter<NewFile>>,
+    windows: WindowsWriter<Hashing<BufWriter<NewFile>>>,
     /// Lengths of the Megatron index's sequences.
     lengths: Vec<u32>,
     count: u64,
@@ -44,6 +62,7 @@ impl ShardWriter {
         let name = format!("{folder}/{number:05}.bin");
         let path = out.join(&name);
         let windows = BufWriter::with_capacity(1 << 18, NewFile::create(&path.with_extension("arrow"))?);
+        let windows = Hashing { out: windows, hash: blake3::Hasher::new() };
         Ok(Self {
             bin: BufWriter::with_capacity(1 << 20, NewFile::create(&path)?),
             name,
@@ -79,7 +98,7 @@ impl ShardWriter {
         let unwrap = |out: BufWriter<NewFile>| out.into_inner().map_err(std::io::IntoInnerError::into_error);
         let index = idx::encode(self.dtype, &self.lengths)?;
         let (windows, rows) = self.windows.finish()?;
-        unwrap(windows)?.commit()?;
+        unwrap(windows.out)?.commit()?;
         files::write_whole(&self.folder.join(&self.name).with_extension("idx"), &index)?;
         unwrap(self.bin)?.commit()?;
         Ok(Shard {
@@ -89,6 +108,7 @@ impl ShardWriter {
             digest: self.hash.finalize().to_hex().to_string(),
             index_digest: blake3::hash(&index).to_hex().to_string(),
             windows_digest: to_hex(&rows),
+            arrow_digest: Some(windows.hash.finalize().to_hex().to_string()),
         })
     }
 }
