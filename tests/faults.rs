@@ -167,8 +167,9 @@ fn any_operation_may_be_the_last() {
         let failed = failures.len() - before;
         println!("{mode}: {} of {operations} operations, {failed} not survived", points.len());
         harness::record(
+            "faults",
             &format!("faults-{mode}"),
-            &serde_json::json!({"mode": mode, "tried": points.len(), "operations": operations, "failed": failed}),
+            &[serde_json::json!({"mode": mode, "tried": points.len(), "operations": operations, "failed": failed})],
         );
     }
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
@@ -199,7 +200,7 @@ fn scratch_is_a_ceiling() {
     arguments.extend(["--scratch", "1GiB"]);
     place.run(&arguments).expect(0);
     assert_same_dataset(&whole.path("out"), &place.path("out"));
-    harness::record("scratch", &serde_json::json!({"tried": refused, "needed": needed}));
+    harness::record("faults", "scratch", &[serde_json::json!({"tried": refused, "needed": needed})]);
 }
 
 /// A file system of a certain size, while it lives.
@@ -233,7 +234,7 @@ fn a_full_disk_says_what_is_missing_and_more_room_goes_on() {
     let steps: Vec<u64> = (1..12).map(|step| (needed * step / 12).max(16)).collect();
     if !Disk::mount(&folder, steps[0], false) {
         println!("NOT RUN: a full disk: a tmpfs can be mounted by root alone, where mounting is allowed");
-        harness::record("full-disk", &serde_json::json!({"not_run": "a tmpfs cannot be mounted here"}));
+        harness::record("faults", "full-disk", &[serde_json::json!({"not_run": "a tmpfs cannot be mounted here"})]);
         return;
     }
     let disk = Disk(&folder);
@@ -256,7 +257,7 @@ fn a_full_disk_says_what_is_missing_and_more_room_goes_on() {
     place.run(&ARGUMENTS).expect(0);
     assert_same_dataset(&whole.path("out"), &folder);
     drop(disk);
-    harness::record("full-disk", &serde_json::json!({"tried": full}));
+    harness::record("faults", "full-disk", &[serde_json::json!({"tried": full})]);
 }
 
 /// SIGKILL at moments that nobody chose; each run goes on from what the one before left.
@@ -286,5 +287,5 @@ fn kills_in_a_row() {
     }
     place.run(&ARGUMENTS).expect(0);
     assert_same_dataset(&whole.path("out"), &place.path("out"));
-    harness::record("kills", &serde_json::json!({"tried": started, "killed": killed}));
+    harness::record("faults", "kills", &[serde_json::json!({"tried": started, "killed": killed})]);
 }

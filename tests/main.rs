@@ -24,4 +24,5 @@ mod realdata;
 mod report;
 mod resume;
 mod rows;
+mod seeds;
 mod tokenized;

@@ -61,6 +61,10 @@ enum Command {
     Near(near::Arguments),
     /// Attack the compiler in every way it must survive, and write docs/reliability.md
     Reliability(reliability::Arguments),
+    /// Give every reader of foreign bytes inputs that are guided by coverage
+    Fuzz(reliability::fuzz::Arguments),
+    /// Compile inputs that are large in one way, and hold them to --memory and --scratch
+    Large(reliability::large::Arguments),
 }
 
 /// The repository's root.
@@ -84,5 +88,7 @@ fn main() -> Result<()> {
         Command::Torch => testing::torch(&root),
         Command::Near(arguments) => near::run(arguments),
         Command::Reliability(arguments) => reliability::run(&root, &arguments),
+        Command::Fuzz(arguments) => reliability::fuzz::run(&root, &arguments),
+        Command::Large(arguments) => reliability::large::run(&root, &arguments),
     }
 }

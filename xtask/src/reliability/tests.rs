@@ -45,7 +45,7 @@ pub fn golden(root: &Path) -> Result<()> {
 }
 
 /// Runs the integration tests of one module; they leave their results themselves.
-fn suite(run: &Run<'_>, module: &str) -> Result<()> {
+pub(super) fn suite(run: &Run<'_>, module: &str) -> Result<()> {
     let mut command = Command::new(cargo());
     command.args(["test", "--quiet", "-p", "syllabus", "--test", "cli", "--", "--nocapture", module]);
     if !run.quick {
