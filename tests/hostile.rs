@@ -1,7 +1,56 @@
-//! Promise 4: what cannot be read is an error that names the file, never skipped in silence.
+//! Promise 4: what cannot be read is an error that names the file, never skipped in silence; and what can be read oddly is
+//! read as it says. The modules below try whole classes of input, case by case, and count them.
 
-use crate::harness::{self, Place};
+mod curricula;
+mod sources;
+mod tokenizers;
+
+use crate::harness::{self, Outcome, Place};
 use crate::rows;
+
+/// Cases of one class. What did not come out as it must is told at the end, all of it.
+struct Class {
+    class: &'static str,
+    what: &'static str,
+    outcome: &'static str,
+    tried: usize,
+    wrong: Vec<String>,
+}
+
+impl Class {
+    /// What is tried, on what, and what must come of each.
+    fn new(class: &'static str, what: &'static str, outcome: &'static str) -> Self {
+        Self { class, what, outcome, tried: 0, wrong: Vec::new() }
+    }
+
+    /// A case, and why it did not come out as it must.
+    fn case(&mut self, name: &str, result: Result<(), String>) {
+        self.tried += 1;
+        self.wrong.extend(result.err().map(|why| format!("{name}: {why}")));
+    }
+
+    /// Keeps the count, and fails when a case did.
+    #[track_caller]
+    fn end(self) {
+        let name = format!("hostile-{}-{}", self.class, self.what).replace([' ', ',', '`', '/'], "-");
+        let row = harness::row(self.class, self.what, self.outcome, self.tried, self.wrong.len());
+        harness::record("hostile", &name, &[row]);
+        assert!(self.wrong.is_empty(), "{} of {}:\n{}", self.wrong.len(), self.tried, self.wrong.join("\n"));
+    }
+}
+
+/// Whether a run failed as it should: with this code, no panic, nothing on stdout, and these words in its last line.
+fn failed(outcome: &Outcome, code: i32, words: &[&str]) -> Result<(), String> {
+    let last = outcome.last_line();
+    let told = || format!("ended with {}: {}", outcome.code, outcome.stderr.trim_end());
+    if outcome.code != code || outcome.stderr.contains("panicked") || !outcome.stdout.is_empty() {
+        return Err(told());
+    }
+    match words.iter().find(|word| !last.contains(**word)) {
+        Some(word) => Err(format!("`{word}` is not in the last line: {}", told())),
+        None => Ok(()),
+    }
+}
 
 /// Compiles one good file and one bad one; the error must name the bad one, and no dataset may come of it.
 #[track_caller]

@@ -26,4 +26,5 @@ mod report;
 mod restarts;
 mod resume;
 mod rows;
+mod seeds;
 mod tokenized;

@@ -1,5 +1,7 @@
 //! `--memory` divided among those who need it.
 
+use std::path::Path;
+
 use super::Options;
 use crate::error::{Error, Result};
 use crate::plan::memory::{BATCH_FACTOR, DOCUMENT_FACTOR, LEAST_BATCH, LEAST_SEGMENT, least, taken};
@@ -16,6 +18,8 @@ pub struct Budget {
     pub document_bytes: u64,
     /// Bytes of the largest page of a table file that can be taken in.
     pub page_bytes: u64,
+    /// Bytes of a line, page, record batch or text that every worker may hold at once; of larger ones there is one at a time.
+    pub small_bytes: u64,
     /// Bytes for what comes after ingest, when encoders and batches are gone.
     pub free_bytes: u64,
 }
@@ -50,7 +54,30 @@ pub fn split(options: &Options, resident: u64, encoder: u64) -> Result<Budget> {
         segment_bytes: size(segment),
         document_bytes: large / DOCUMENT_FACTOR,
         page_bytes: (large / 2).min(MOST_PAGE),
+        small_bytes: (large / (4 * threads)).max(2 * batch),
         free_bytes: left,
+    })
+}
+
+/// Bytes that loading a tokenizer takes for each byte of its file, about: the tree of its JSON, and the tables of two backends.
+const TOKENIZER_FACTOR: u64 = 12;
+
+/// Refuses a tokenizer file that memory has no room to load: what it takes is known only when it is loaded, and then it is
+/// too late.
+pub fn check_tokenizer(file: &Path, memory: u64) -> Result<()> {
+    let bytes = fs_err::metadata(file)?.len();
+    let taken = bytes.saturating_mul(TOKENIZER_FACTOR);
+    if taken <= memory {
+        return Ok(());
+    }
+    Err(Error::Tokenizer {
+        file: file.to_owned(),
+        message: format!(
+            "to load its {} takes about {}, more than --memory {}; give more, or is this no tokenizer.json?",
+            number::bytes(bytes.into()),
+            number::bytes(taken.into()),
+            number::bytes(memory.into())
+        ),
     })
 }
 

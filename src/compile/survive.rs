@@ -72,6 +72,7 @@ impl Started {
         let spec = &curriculum.tokenizer;
         curriculum.warnings.iter().for_each(|warning| progress.warn(warning));
         progress.begin(Stage::Tokenizer, None);
+        budget::check_tokenizer(&resolved.tokenizer, options.memory)?;
         let work = options.work.clone().unwrap_or_else(|| super::work_folder(&options.out));
         crate::files::make_folder(&work)?;
         let limit = options.scratch.map(|most| crate::files::limit(&work, most)).transpose()?;
@@ -174,7 +175,13 @@ pub fn survive(
     let Started { store, contract, memory, work, .. } = started;
     let ingest_options = ingest::Options {
         threads: options.threads,
-        limits: Limits { batch_bytes: memory.batch_bytes, max_page_bytes: memory.page_bytes, ..Limits::default() },
+        limits: Limits {
+            batch_bytes: memory.batch_bytes,
+            max_page_bytes: memory.page_bytes,
+            held_document_bytes: memory.document_bytes,
+            small_piece_bytes: memory.small_bytes,
+            ..Limits::default()
+        },
         segment_bytes: memory.segment_bytes,
         document_bytes: memory.document_bytes,
         benchmarks: started.benchmarks.clone(),

@@ -103,8 +103,7 @@ pub fn emit(
                 writer.push(filled)
             })?;
         }
-        let (shard, table_digest) = writer.finish()?;
-        let done = WholeShard::new(shard, table_digest, &counts);
+        let done = WholeShard::new(writer.finish()?, &counts);
         whole.push(&done)?;
         done.count(&mut emitted);
         shards.push(done.shard);

@@ -81,22 +81,22 @@ impl ShardWriter {
     }
 
     /// Commits the three files; also returns the digest of the window table's file.
-    pub fn finish(self) -> Result<(Shard, String)> {
+    pub fn finish(self) -> Result<Shard> {
         let unwrap = |out: BufWriter<NewFile>| out.into_inner().map_err(std::io::IntoInnerError::into_error);
         let index = idx::encode(self.dtype, &self.lengths)?;
         let (windows, rows) = self.windows.finish()?;
         unwrap(windows.out)?.commit()?;
         files::write_whole(&self.folder.join(&self.name).with_extension("idx"), &index)?;
         unwrap(self.bin)?.commit()?;
-        let shard = Shard {
+        Ok(Shard {
             file: self.name,
             windows: self.count,
             bytes: self.size,
             digest: self.hash.finalize().to_hex().to_string(),
             index_digest: blake3::hash(&index).to_hex().to_string(),
             windows_digest: to_hex(&rows),
-        };
-        Ok((shard, windows.hash.finalize().to_hex().to_string()))
+            arrow_digest: Some(windows.hash.finalize().to_hex().to_string()),
+        })
     }
 }
 

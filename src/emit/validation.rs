@@ -58,7 +58,7 @@ pub fn emit(
             writer.push(filled)
         },
     )?;
-    let shards = vec![writer.finish()?.0];
+    let shards = vec![writer.finish()?];
     let digest = digest(&folder, sequence_length, window_tokens, &shards)?;
     let summary = ValidationSummary {
         name: holdout.name.clone(),

@@ -22,8 +22,6 @@ use crate::store::lines;
 pub struct WholeShard {
     /// What the manifest will say of it.
     pub shard: Shard,
-    /// BLAKE3 of the window table's file. The manifest has that of its rows, which is dearer to check.
-    pub table_digest: String,
     /// Tokens by source and epoch.
     pub tokens: Vec<(usize, u32, u64)>,
     /// Padding by source.
@@ -147,10 +145,9 @@ impl WholeShards {
 impl WholeShard {
     /// A shard and what was counted while it was written.
     #[must_use]
-    pub fn new(shard: Shard, table_digest: String, emitted: &Emitted) -> Self {
+    pub fn new(shard: Shard, emitted: &Emitted) -> Self {
         Self {
             shard,
-            table_digest,
             tokens: emitted.tokens.iter().map(|(&(source, epoch), &tokens)| (source, epoch, tokens)).collect(),
             padding: emitted.padding.iter().map(|(&source, &padding)| (source, padding)).collect(),
             max_id: emitted.max_id,
@@ -187,9 +184,8 @@ fn as_recorded(out: &Path, whole: &WholeShard, watch: &Watch) -> Result<bool> {
     if fs_err::metadata(&path).map_or(0, |found| found.len()) != whole.shard.bytes {
         return Ok(false);
     }
-    for (extension, digest) in
-        [("idx", &whole.shard.index_digest), ("arrow", &whole.table_digest), ("bin", &whole.shard.digest)]
-    {
+    let Some(table) = &whole.shard.arrow_digest else { return Ok(false) };
+    for (extension, digest) in [("idx", &whole.shard.index_digest), ("arrow", table), ("bin", &whole.shard.digest)] {
         if hash(&path.with_extension(extension), watch)?.as_ref() != Some(digest) {
             return Ok(false);
         }

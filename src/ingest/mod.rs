@@ -27,7 +27,7 @@ use crate::store::journal::Extent;
 use crate::tokenize::judge::Sampling;
 use crate::tokenize::{Contract, Tokenizer};
 use contaminate::Benchmarks;
-use decode::{Limits, Presence, ReadSpec, Unit, UnitReader};
+use decode::{Limits, Presence, ReadSpec, Room, Unit, UnitReader};
 pub use judge::{Thin, Verdict, judge, key};
 use worker::Worker;
 
@@ -92,12 +92,14 @@ pub fn ingest(
     watch: &Watch,
     tick: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<String>> {
+    let room = Room::default();
     let specs: Vec<Arc<ReadSpec>> = resolved
         .curriculum
         .sources
         .iter()
-        .map(|source| Arc::new(ReadSpec::of_source(source, options.limits)))
+        .map(|source| Arc::new(ReadSpec::of_source(source, options.limits).sharing(&room)))
         .collect();
+    let many = resolved.files.iter().map(Vec::len).sum::<usize>() > MOST_FOOTERS;
     let mut slots = Vec::new();
     let mut covered = Vec::new();
     for (s, source) in resolved.curriculum.sources.iter().enumerate() {
@@ -111,6 +113,9 @@ pub fn ingest(
             intervals.iter_mut().for_each(|of: &mut Vec<(u64, u64)>| of.sort_unstable());
             for (f, file) in resolved.files[s].iter().enumerate() {
                 for unit in decode::units(file, &specs[s])? {
+                    if many {
+                        unit.forget_footer();
+                    }
                     slots.push(Arc::new(Slot { source: s, file: f, unit, reader: Mutex::new(State::Unopened) }));
                 }
             }
@@ -133,6 +138,7 @@ pub fn ingest(
         next: AtomicU64::new(0),
         presence,
         segments,
+        room,
         long_document: Mutex::new(()),
         judge,
     };
@@ -206,6 +212,9 @@ fn check_counts(resolved: &Resolved, store: &Store) -> Result<()> {
     Ok(())
 }
 
+/// Of more files than this, what each says of itself is not kept until it is read.
+const MOST_FOOTERS: usize = 64;
+
 /// What all workers share.
 struct Shared<'a> {
     resolved: &'a Resolved,
@@ -224,7 +233,9 @@ struct Shared<'a> {
     presence: Vec<Mutex<Option<Presence>>>,
     /// Segments of each source.
     segments: Vec<AtomicU64>,
-    /// Held while a long document is tokenized: memory has room for one at a time.
+    /// Memory has room for one large piece at a time: what is read of a source, or a long document.
+    room: Room,
+    /// Held while a long document is tokenized: several may be in one large piece.
     long_document: Mutex<()>,
     /// What compares documents' ids with the reference's.
     judge: Option<Sampling>,

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::contaminate::{Benchmarks, Leak, Scratch};
-use super::decode::{Batch, Row};
+use super::decode::{Batch, Held, Row};
 use super::judge::{Thin, Verdict, judge};
 use super::{Shared, Slot, State};
 use crate::curriculum::checked::OnBadRow;
@@ -35,7 +35,12 @@ pub(super) struct Worker<'a> {
     leaks: Option<(&'a Benchmarks, Scratch)>,
     signer: Option<Signer>,
     tokenizer: &'a dyn Tokenizer,
+    /// Whether the batch that is worked on is a large piece, so that it has the room already.
+    has_room: bool,
 }
+
+/// What a long document is worked on under: the room for large pieces, unless its batch has it, and the turn within the piece.
+type Alone<'a> = (Option<Held>, MutexGuard<'a, ()>);
 
 impl<'a> Worker<'a> {
     pub(super) fn new(shared: &'a Shared<'a>, tokenizer: &'a dyn Tokenizer) -> Result<Self> {
@@ -51,6 +56,7 @@ impl<'a> Worker<'a> {
             leaks: shared.options.benchmarks.as_deref().map(|benchmarks| (benchmarks, benchmarks.scratch())),
             signer: shared.options.shingle.map(Signer::new),
             tokenizer,
+            has_room: false,
         })
     }
 
@@ -70,6 +76,15 @@ impl<'a> Worker<'a> {
     }
 
     fn drain(&mut self, slot: &Arc<Slot>) -> Result<()> {
+        let drained = self.draw_all(slot);
+        if drained.is_err() || self.shared.watch.stop.load(Ordering::Relaxed) {
+            // Its reader may hold the room that others wait for.
+            *slot.reader() = State::Done;
+        }
+        drained
+    }
+
+    fn draw_all(&mut self, slot: &Arc<Slot>) -> Result<()> {
         let watch = self.shared.watch;
         while !watch.stop.load(Ordering::Relaxed) {
             let Some(batch) = self.draw(slot)? else { return Ok(()) };
@@ -100,6 +115,7 @@ impl<'a> Worker<'a> {
 
     fn take(&mut self, slot: &Slot, batch: &Batch) -> Result<()> {
         let shared = self.shared;
+        self.has_room = batch.has_room();
         let covered = &shared.covered[slot.source][slot.file];
         let file =
             u32::try_from(slot.file).map_err(|_| Error::Failed("more than 2^32 files in a source".to_owned()))?;
@@ -214,7 +230,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Refuses a document that memory has no room for. One that is long is worked on alone, while what this gives back lives.
-    fn room_for(&self, bytes: u64) -> Result<Option<MutexGuard<'a, ()>>> {
+    fn room_for(&self, bytes: u64) -> Result<Option<Alone<'a>>> {
         let shared = self.shared;
         let most = shared.options.document_bytes;
         if bytes > most {
@@ -227,7 +243,11 @@ impl<'a> Worker<'a> {
             )));
         }
         let alone = bytes > most / (4 * shared.options.threads as u64);
-        Ok(alone.then(|| shared.long_document.lock().unwrap_or_else(PoisonError::into_inner)))
+        Ok(alone.then(|| {
+            // In this order everywhere: who has the turn never waits for the room.
+            let held = (!self.has_room).then(|| shared.room.enter());
+            (held, shared.long_document.lock().unwrap_or_else(PoisonError::into_inner))
+        }))
     }
 
     /// Signs the text that the model reads, which is the ids decoded: nearly always the text itself.

@@ -261,8 +261,24 @@ impl Job<'_> {
         let hash = to_hex(&rows.finish());
         if whole && hash != said.windows_digest {
             self.add("arrow", format!("its rows' digest is {hash}, but the manifest says {}", said.windows_digest));
+        } else if let Some(digest) = &said.arrow_digest {
+            self.check_arrow_bytes(&beside(&opened.bin, "arrow"), digest);
         }
         Ok(whole)
+    }
+
+    /// The file's bytes: what Arrow says twice, or pads with, is in no row, and another reader may look at it.
+    fn check_arrow_bytes(&self, path: &Path, digest: &str) {
+        let mut hasher = blake3::Hasher::new();
+        match fs_err::File::open(path).and_then(|file| hasher.update_reader(file).map(drop)) {
+            Ok(()) => {
+                let hash = to_hex(hasher.finalize().as_bytes());
+                if hash != digest {
+                    self.add("arrow", format!("its digest is {hash}, but the manifest says {digest}: it was altered"));
+                }
+            }
+            Err(error) => self.add("arrow", error.to_string()),
+        }
     }
 
     /// Whether fragments and padding tile the window.

@@ -67,6 +67,10 @@ enum Command {
     Near(near::Arguments),
     /// Attack the compiler in every way it must survive, and write docs/reliability.md
     Reliability(reliability::Arguments),
+    /// Give every reader of foreign bytes inputs that are guided by coverage
+    Fuzz(reliability::fuzz::Arguments),
+    /// Compile inputs that are large in one way, and hold them to --memory and --scratch
+    Large(reliability::large::Arguments),
 }
 
 /// The repository's root.
@@ -92,5 +96,7 @@ fn main() -> Result<()> {
         Command::Reading(arguments) => reading::run(&root, &arguments),
         Command::Near(arguments) => near::run(arguments),
         Command::Reliability(arguments) => reliability::run(&root, &arguments),
+        Command::Fuzz(arguments) => reliability::fuzz::run(&root, &arguments),
+        Command::Large(arguments) => reliability::large::run(&root, &arguments),
     }
 }

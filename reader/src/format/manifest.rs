@@ -132,6 +132,10 @@ pub struct Shard {
     pub index_digest: String,
     /// Hex BLAKE3 of the logical rows of the `.arrow`.
     pub windows_digest: String,
+    /// Hex BLAKE3 of the `.arrow` as it lies on disk, for `verify`; absent in manifests written before there was this field.
+    /// No other digest covers it, since the same rows may be laid out in more than one way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrow_digest: Option<String>,
 }
 
 /// A source's held-out documents.

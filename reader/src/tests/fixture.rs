@@ -81,7 +81,7 @@ fn write_shard(dir: &Path, file: String, dtype: TokenDtype, windows: &[Plain]) -
     let index = idx::encode(dtype, &lengths).unwrap();
     let path = dir.join(&file);
     fs_err::write(&path, &bin).unwrap();
-    fs_err::write(beside(&path, "arrow"), rows).unwrap();
+    fs_err::write(beside(&path, "arrow"), &rows).unwrap();
     fs_err::write(beside(&path, "idx"), &index).unwrap();
     let hash = |bytes: &[u8]| to_hex(blake3::hash(bytes).as_bytes());
     Shard {
@@ -91,6 +91,7 @@ fn write_shard(dir: &Path, file: String, dtype: TokenDtype, windows: &[Plain]) -
         digest: hash(&bin),
         index_digest: hash(&index),
         windows_digest: to_hex(&windows_digest),
+        arrow_digest: Some(hash(&rows)),
     }
 }
 

@@ -79,8 +79,9 @@ impl Frame {
         u64::try_from(batch.length()).map_err(|_| "a record batch has a negative length".to_owned())
     }
 
-    /// Reads the body of a record batch (alone or in a dictionary), after checking all that it says of itself.
-    pub fn body(&self, source: &SourceBytes) -> Result<Buffer, String> {
+    /// Checks all that a record batch (alone or in a dictionary) says of itself; how many bytes its compressed buffers inflate
+    /// to. Nothing is allocated for it.
+    pub fn inflated_bytes(&self, source: &SourceBytes) -> Result<u64, String> {
         if self.body_bytes > self.max_bytes {
             return Err(too_large("a record batch", self.body_bytes, self.max_bytes));
         }
@@ -100,22 +101,22 @@ impl Frame {
         for variadic in batch.variadicBufferCounts().iter().flatten() {
             count(variadic).ok_or_else(impossible)?;
         }
-        let length = usize::try_from(self.body_bytes).map_err(|_| impossible())?;
-        // Arrow wants its buffers aligned as this type aligns them.
-        let mut bytes = MutableBuffer::from_len_zeroed(length);
-        source.fill_at(self.body_at, &mut bytes).map_err(|e| e.to_string())?;
         let mut inflated = 0_u64;
         for buffer in batch.buffers().iter().flatten() {
-            let start = usize::try_from(buffer.offset()).map_err(|_| impossible())?;
-            let end = usize::try_from(buffer.length()).ok().and_then(|length| start.checked_add(length));
-            let end = end.filter(|&end| end <= length).ok_or_else(impossible)?;
+            let start = u64::try_from(buffer.offset()).map_err(|_| impossible())?;
+            let end = u64::try_from(buffer.length()).ok().and_then(|length| start.checked_add(length));
+            let end = end.filter(|&end| end <= self.body_bytes).ok_or_else(impossible)?;
             if !start.is_multiple_of(8) {
                 return Err(impossible());
             }
             if batch.compression().is_some() && end > start {
-                let prefix = bytes.get(start..end).and_then(|data| data.first_chunk::<8>()).ok_or_else(impossible)?;
+                let mut prefix = [0; 8];
+                if end - start < 8 {
+                    return Err(impossible());
+                }
+                source.fill_at(self.body_at + start, &mut prefix).map_err(|e| e.to_string())?;
                 // -1 marks a buffer that is stored as it stands.
-                let size = match i64::from_le_bytes(*prefix) {
+                let size = match i64::from_le_bytes(prefix) {
                     -1 => 0,
                     size => u64::try_from(size).map_err(|_| impossible())?,
                 };
@@ -125,6 +126,16 @@ impl Frame {
         if inflated > self.max_bytes {
             return Err(too_large("a record batch", inflated, self.max_bytes));
         }
+        Ok(inflated)
+    }
+
+    /// Reads the body of a record batch (alone or in a dictionary), after checking it.
+    pub fn body(&self, source: &SourceBytes) -> Result<Buffer, String> {
+        self.inflated_bytes(source)?;
+        let length = usize::try_from(self.body_bytes).map_err(|e| e.to_string())?;
+        // Arrow wants its buffers aligned as this type aligns them.
+        let mut bytes = MutableBuffer::from_len_zeroed(length);
+        source.fill_at(self.body_at, &mut bytes).map_err(|e| e.to_string())?;
         Ok(bytes.into())
     }
 }

@@ -9,13 +9,14 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::reader::{read_dictionary, read_record_batch};
 use arrow::ipc::{self, MetadataVersion};
 
 use super::contain::contain;
 use super::frames::{Frame, too_large};
+use super::room::Held;
 use super::source::SourceBytes;
 use super::{At, Batch, Body, Part, Presence, ReadSpec, Row, Shared, Unit, UnitReader, Value, arrays, lists};
 use crate::curriculum::resolved::SourceFile;
@@ -71,7 +72,8 @@ pub struct Footer {
 }
 
 impl Footer {
-    fn open(source: &SourceBytes, spec: &ReadSpec) -> Result<Self> {
+    /// Reads the footer, and the head of each record batch.
+    pub fn open(source: &SourceBytes, spec: &ReadSpec) -> Result<Self> {
         let at_footer = |message: String| source.fault("footer", message);
         let cut = || at_footer("the file does not end as Arrow files do: it is truncated or damaged".to_owned());
         let tail_at = source.size().checked_sub(TAIL).ok_or_else(cut)?;
@@ -116,6 +118,7 @@ fn schema_of(schema: ipc::Schema<'_>) -> Result<Schema, String> {
 /// Cuts an Arrow file into units of whole record batches.
 pub fn units(file: &SourceFile, source: &SourceBytes, spec: &ReadSpec) -> Result<Vec<Unit>> {
     let footer = Arc::new(Footer::open(source, spec)?);
+    let kept = Arc::new(super::footer::Footer::new(Arc::clone(&footer)));
     let mut units = Vec::new();
     let mut first_row = 0;
     let (mut start, mut rows, mut bytes) = (0, 0, 0);
@@ -129,7 +132,7 @@ pub fn units(file: &SourceFile, source: &SourceBytes, spec: &ReadSpec) -> Result
                 rows: Some(rows),
                 bytes,
                 stamp: source.stamp(),
-                part: Part::ArrowFile(Arc::clone(&footer), start..at + 1),
+                part: Part::ArrowFile(Arc::clone(&kept), start..at + 1),
             });
             first_row += rows;
             (start, rows, bytes) = (at + 1, 0, 0);
@@ -163,6 +166,8 @@ pub struct ArrowReader {
 /// What is left of a record batch.
 struct Current {
     batch: RecordBatch,
+    /// Memory's room, when the record batch is a large piece.
+    held: Option<Held>,
     /// Rows to hand out at once.
     share: usize,
     /// Bytes a row, as stored.
@@ -226,7 +231,14 @@ impl ArrowReader {
         let dictionaries = &mut self.dictionaries;
         contain(|| read_dictionary(&body, dictionary, &layout.schema, dictionaries, &message.version()))
             .map_err(|e| self.fault(batch, e))?
-            .map_err(|e| self.fault(batch, format!("its dictionary: {e}")))
+            .map_err(|e| self.fault(batch, format!("its dictionary: {e}")))?;
+        // Each is within bounds, but there may be many, and each part of one may add to it.
+        let all: usize = self.dictionaries.values().map(|values| values.get_buffer_memory_size()).sum();
+        let all = u64::try_from(all).unwrap_or(u64::MAX);
+        if all > self.max_bytes() {
+            return Err(self.fault(batch, too_large("the dictionaries before it", all, self.max_bytes())));
+        }
+        Ok(())
     }
 
     /// The next record batch's message, its number and its rows, or `None` at the end.
@@ -348,6 +360,9 @@ impl UnitReader for ArrowReader {
                 self.next_row += rows;
                 continue;
             }
+            let mut held = None;
+            let inflated = frame.inflated_bytes(&self.source).map_err(|e| self.fault(at, e))?;
+            self.shared.spec.enter(frame.body_bytes().saturating_add(inflated), &mut held);
             let batch = self.decode(&frame, at)?;
             let skip = usize::try_from(std::mem::take(&mut self.to_skip)).unwrap_or(usize::MAX);
             self.next_row += u64::try_from(skip).unwrap_or(0);
@@ -355,20 +370,21 @@ impl UnitReader for ArrowReader {
             let bytes = usize::try_from(frame.body_bytes()).unwrap_or(usize::MAX).max(1);
             let mean = bytes / total.max(1) + 1;
             let share = (self.shared.spec.limits().batch_bytes / mean).max(1);
-            self.current = Some(Current { batch: batch.slice(skip, total - skip), share, mean });
+            self.current = Some(Current { batch: batch.slice(skip, total - skip), held, share, mean });
         }
         let (Some(current), Some(layout)) = (self.current.take(), &self.layout) else { return Ok(None) };
-        let Current { batch, share, mean } = current;
+        let Current { batch, held, share, mean } = current;
         let rows = share.min(batch.num_rows());
         let slice = batch.slice(0, rows);
         if rows < batch.num_rows() {
-            self.current = Some(Current { batch: batch.slice(rows, batch.num_rows() - rows), share, mean });
+            let batch = batch.slice(rows, batch.num_rows() - rows);
+            self.current = Some(Current { batch, held: held.clone(), share, mean });
         }
         let first_row = self.next_row;
         let count = u64::try_from(rows).unwrap_or(u64::MAX);
         self.next_row += count;
         let body = Slice { batch: slice, layout: Arc::clone(layout), bytes: rows.saturating_mul(mean) };
-        Ok(Some(self.shared.batch(first_row, count, Body::Arrow(body))))
+        Ok(Some(self.shared.batch(first_row, count, Body::Arrow(body)).holding(held)))
     }
 }
 

@@ -14,7 +14,7 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::schema::types::{SchemaDescriptor, Type};
 
 use super::contain::contain;
-use super::pages::{BoundedPages, Progress};
+use super::pages::{BoundedPages, Bounds, Progress};
 use super::scalar;
 use super::source::SourceBytes;
 use super::value::Value;
@@ -269,13 +269,13 @@ pub struct LeafReader {
 
 impl LeafReader {
     /// Opens the column in a row group.
-    pub fn open(source: &SourceBytes, leaf: Leaf, group: &RowGroupMetaData, max_page: u64) -> Result<Self> {
+    pub fn open(source: &SourceBytes, leaf: Leaf, group: &RowGroupMetaData, bounds: &Bounds) -> Result<Self> {
         let descriptor = group.schema_descr().column(leaf.index);
         let rows = usize::try_from(group.num_rows()).map_err(|e| ParquetError::General(e.to_string()))?;
         let progress = Arc::new(Progress::default());
         let nullable = descriptor.max_def_level() > 0;
         let reader = decoded(|| {
-            let pages = BoundedPages::new(source, group.column(leaf.index), rows, max_page, Arc::clone(&progress))?;
+            let pages = BoundedPages::new(source, group.column(leaf.index), rows, bounds, Arc::clone(&progress))?;
             Ok(get_column_reader(descriptor, Box::new(pages)))
         })?;
         Ok(Self {
@@ -284,7 +284,7 @@ impl LeafReader {
             progress,
             taken: 0,
             to_skip: 0,
-            max_page,
+            max_page: bounds.spec.limits().max_page_bytes,
             nullable,
             levels: Vec::new(),
             repetitions: Vec::new(),
@@ -310,8 +310,9 @@ impl LeafReader {
     /// Rows that can be read at once within bounds: no further than the current page, and where its values share prefixes
     /// no more than can be spelt out. At least 1, so that reading goes on.
     pub fn rows_in_page(&self) -> usize {
+        // How many values a row has is not known, and all of a row's are read at once.
         if self.leaf.repeated {
-            return usize::MAX;
+            return 1;
         }
         let to_skip = u64::try_from(self.to_skip).unwrap_or(u64::MAX);
         let mut left = self.progress.values().saturating_sub(self.taken).saturating_sub(to_skip);

@@ -7,6 +7,7 @@ use std::io::Read;
 
 use super::format::{BOM, Compression};
 use super::json::Slot;
+use super::room::Held;
 use super::source::SourceBytes;
 use super::stream::{self, Stream};
 use super::{At, Batch, Body, Presence, ReadSpec, Row, Shared, UnitReader};
@@ -27,6 +28,8 @@ pub struct LinesReader {
     next_row: u64,
     next_line: u64,
     to_skip: u64,
+    /// Held for the lines that are being read.
+    held: Option<Held>,
 }
 
 /// Whole lines.
@@ -71,6 +74,7 @@ impl LinesReader {
             next_row: 0,
             next_line: 1,
             to_skip: 0,
+            held: None,
         })
     }
 
@@ -100,15 +104,22 @@ impl LinesReader {
 
     /// The next run of whole lines, or a line that is longer than is allowed.
     fn next_lines(&mut self) -> Result<Option<Body>> {
-        let batch_bytes = self.shared.spec.limits().batch_bytes.max(1);
-        let max_line = usize::try_from(self.shared.spec.limits().max_line_bytes()).unwrap_or(usize::MAX);
+        let limits = self.shared.spec.limits();
+        let batch_bytes = limits.batch_bytes.max(1);
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        // What is held of a line that goes on: as much as is allowed, and as memory has room for.
+        let most = size(limits.max_line_bytes().min(limits.held_line_bytes()));
         let mut buffer = std::mem::take(&mut self.carry);
         let mut searched = 0;
         loop {
             if !self.ended {
                 // Doubling keeps the copying linear; a line is never read past its bound.
                 let want = batch_bytes.saturating_sub(buffer.len()).max(buffer.len()).max(4096);
-                let want = if buffer.len() <= max_line { want.min(max_line - buffer.len() + 1) } else { 1 };
+                let want = if buffer.len() <= most { want.min(most - buffer.len() + 1) } else { 1 };
+                if searched > 0 {
+                    let bytes = buffer.len().saturating_add(want);
+                    self.shared.spec.enter(u64::try_from(bytes).unwrap_or(u64::MAX), &mut self.held);
+                }
                 self.fill(&mut buffer, want)?;
             }
             let fresh = buffer.get(searched..).unwrap_or_default();
@@ -124,15 +135,17 @@ impl LinesReader {
                     self.carry = buffer.split_off(end);
                     return Ok(Some(Body::Lines(Lines { bytes: buffer, first_line: self.next_line })));
                 }
-                None if buffer.len() > max_line => return self.discard_line(buffer.len()).map(Some),
+                None if buffer.len() > most => return self.discard_line(buffer).map(Some),
                 None => searched = buffer.len(),
             }
         }
     }
 
     /// Passes over the rest of a line that is too long, holding none of it.
-    fn discard_line(&mut self, read: usize) -> Result<Body> {
-        let mut length = u64::try_from(read).unwrap_or(u64::MAX);
+    fn discard_line(&mut self, read: Vec<u8>) -> Result<Body> {
+        let mut length = u64::try_from(read.len()).unwrap_or(u64::MAX);
+        drop(read);
+        self.held = None;
         let mut buffer = Vec::new();
         while !self.ended {
             buffer.clear();
@@ -143,6 +156,11 @@ impl LinesReader {
                 break;
             }
             length += u64::try_from(buffer.len()).unwrap_or(0);
+        }
+        let limits = self.shared.spec.limits();
+        if length <= limits.max_line_bytes() {
+            let why = limits.no_room("a line", length, limits.held_line_bytes());
+            return Err(self.source.fault(format!("line {}", self.next_line), why));
         }
         Ok(Body::Bad { line: Some(self.next_line), why: too_long(length, &self.shared.spec) })
     }
@@ -179,8 +197,12 @@ impl UnitReader for LinesReader {
                     lines.drop_rows(skipped);
                 }
             }
+            // What is carried of a large piece is a part of it.
+            let carried = u64::try_from(self.carry.len()).unwrap_or(u64::MAX);
+            let still = carried > self.shared.spec.limits().small_piece_bytes;
+            let held = if still { self.held.clone() } else { self.held.take() };
             if rows > 0 {
-                return Ok(Some(self.shared.batch(first_row, rows, body)));
+                return Ok(Some(self.shared.batch(first_row, rows, body).holding(held)));
             }
         }
         if self.to_skip > 0 {

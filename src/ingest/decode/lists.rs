@@ -13,7 +13,10 @@ use parquet::arrow::arrow_reader::{
 };
 
 use super::contain::contain;
+use super::footer::Footer;
 use super::ipc::{Layout, Slice};
+use super::pages::{self, Bounds};
+use super::room::{self, Held};
 use super::source::SourceBytes;
 use super::{Batch, Body, Part, ReadSpec, Shared, Unit, UnitReader};
 use crate::curriculum::resolved::SourceFile;
@@ -83,7 +86,8 @@ impl std::fmt::Debug for Table {
 }
 
 impl Table {
-    fn open(source: &SourceBytes, spec: &ReadSpec) -> Result<Self> {
+    /// Reads the footer.
+    pub fn open(source: &SourceBytes, spec: &ReadSpec) -> Result<Self> {
         let no = |message: String| source.fault("footer", message);
         let metadata = contain(|| ArrowReaderMetadata::load(source, ArrowReaderOptions::new()));
         let metadata = metadata.map_err(no)?.map_err(|error| no(error.to_string()))?;
@@ -106,6 +110,7 @@ impl Table {
 /// Cuts a Parquet file into units of whole row groups.
 pub fn units(file: &SourceFile, source: &SourceBytes, spec: &ReadSpec) -> Result<Vec<Unit>> {
     let table = Arc::new(Table::open(source, spec)?);
+    let footer = Arc::new(Footer::new(Arc::clone(&table)));
     let groups = table.metadata.metadata().num_row_groups();
     let mut units = Vec::new();
     let (mut start, mut first_row, mut rows, mut bytes) = (0, 0, 0, 0);
@@ -115,7 +120,7 @@ pub fn units(file: &SourceFile, source: &SourceBytes, spec: &ReadSpec) -> Result
         bytes += group_bytes;
         if bytes >= UNIT_BYTES || at + 1 == groups {
             let (file, stamp) = (file.clone(), source.stamp());
-            let part = Part::Lists(Arc::clone(&table), start..at + 1);
+            let part = Part::Lists(Arc::clone(&footer), start..at + 1);
             units.push(Unit { file, first_row, rows: Some(rows), bytes, stamp, part });
             first_row += rows;
             (start, rows, bytes) = (at + 1, 0, 0);
@@ -136,11 +141,14 @@ pub struct ListsReader {
     next_row: u64,
     to_skip: u64,
     stored: u64,
+    /// Memory's room, when the row group has large pages.
+    held: Option<Held>,
 }
 
 impl ListsReader {
     pub fn new(shared: Shared, source: SourceBytes, table: Arc<Table>, groups: Range<usize>, first_row: u64) -> Self {
-        Self { shared, source, table, groups, reader: None, mean: 1, next_row: first_row, to_skip: 0, stored: 0 }
+        let (reader, held) = (None, None);
+        Self { shared, source, table, groups, reader, mean: 1, next_row: first_row, to_skip: 0, stored: 0, held }
     }
 
     fn fault(&self, message: impl Into<String>) -> Error {
@@ -158,6 +166,21 @@ impl ListsReader {
                 continue;
             }
             self.mean = bytes / rows.max(1) + 1;
+            // The reader below trusts the pages' headers: look at them first.
+            self.held = None;
+            let bounds = Bounds { spec: Arc::clone(&self.shared.spec), shared: room::Shared::default() };
+            let metadata = self.table.metadata.metadata();
+            let columns = metadata.row_groups().get(at).map(|group| group.columns()).unwrap_or_default();
+            let needed = columns.iter().enumerate().filter(|(leaf, _)| self.table.mask.leaf_included(*leaf));
+            let group_rows = usize::try_from(rows).unwrap_or(usize::MAX);
+            let mut largest = 0;
+            for (_, column) in needed {
+                let found = contain(|| pages::largest(&self.source, column, group_rows, &bounds));
+                let found =
+                    found.map_err(|e| self.fault(e))?.map_err(|error| self.fault(super::parquet::words(&error)))?;
+                largest = largest.max(found);
+            }
+            self.shared.spec.enter(largest, &mut self.held);
             let share = u64::try_from(self.shared.spec.limits().batch_bytes).unwrap_or(u64::MAX) / self.mean;
             let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
             let skip = std::mem::take(&mut self.to_skip);
@@ -209,7 +232,7 @@ impl UnitReader for ListsReader {
             let body = Body::Arrow(Slice::new(batch, Arc::clone(&self.table.layout), bytes));
             let first = self.next_row;
             self.next_row += rows;
-            return Ok(Some(self.shared.batch(first, rows, body)));
+            return Ok(Some(self.shared.batch(first, rows, body).holding(self.held.clone())));
         }
     }
 }

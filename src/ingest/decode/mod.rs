@@ -9,6 +9,7 @@
 
 mod arrays;
 mod contain;
+mod footer;
 mod format;
 mod frames;
 mod ipc;
@@ -18,6 +19,7 @@ mod lines;
 mod lists;
 mod pages;
 mod parquet;
+mod room;
 mod sample;
 mod scalar;
 mod source;
@@ -39,11 +41,13 @@ use crate::{Error, Result};
 
 pub use contain::panic_is_contained;
 pub use format::{Compression, Format};
+pub use room::{Held, Room};
 pub use sample::{Content, FileSample, estimate, texts};
 pub use source::Stamp;
 pub use spec::{Limits, ReadSpec};
 pub use value::Value;
 
+use footer::Footer;
 use source::SourceBytes;
 
 /// Where a row stands in its file.
@@ -127,11 +131,11 @@ pub struct Unit {
 enum Part {
     Lines(Compression),
     Text(Compression),
-    Parquet(Arc<parquet::Table>, Range<usize>),
-    ArrowFile(Arc<ipc::Footer>, Range<usize>),
+    Parquet(Arc<Footer<parquet::Table>>, Range<usize>),
+    ArrowFile(Arc<Footer<ipc::Footer>>, Range<usize>),
     ArrowStream,
     Tokens(Arc<tokens::TokenFile>, Range<u64>),
-    Lists(Arc<lists::Table>, Range<usize>),
+    Lists(Arc<Footer<lists::Table>>, Range<usize>),
 }
 
 /// The serial part of reading a unit. One worker at a time.
@@ -162,6 +166,8 @@ pub struct Batch {
     pub rows: u64,
     body: Body,
     shared: Shared,
+    /// Memory's room for large pieces, while this batch is one.
+    held: Option<Held>,
 }
 
 #[derive(Debug)]
@@ -183,7 +189,7 @@ struct Shared {
 
 impl Shared {
     fn batch(&self, first_row: u64, rows: u64, body: Body) -> Batch {
-        Batch { first_row, rows, body, shared: self.clone() }
+        Batch { first_row, rows, body, shared: self.clone(), held: None }
     }
 }
 
@@ -200,6 +206,16 @@ impl Batch {
             Body::Tokens(documents) => documents.bytes(),
             Body::Bad { .. } => 0,
         }
+    }
+
+    /// Whether it holds the room for large pieces: who works on it has that room.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.held.is_some()
+    }
+
+    fn holding(self, held: Option<Held>) -> Self {
+        Self { held, ..self }
     }
 
     /// Hands every row to `f`, in order.
@@ -257,6 +273,16 @@ pub fn units(file: &SourceFile, spec: &ReadSpec) -> Result<Vec<Unit>> {
 }
 
 impl Unit {
+    /// Lets go of what the file says of itself, which is read again when the unit is opened.
+    pub fn forget_footer(&self) {
+        match &self.part {
+            Part::Parquet(table, _) => table.forget(),
+            Part::ArrowFile(footer, _) => footer.forget(),
+            Part::Lists(table, _) => table.forget(),
+            Part::Lines(_) | Part::Text(_) | Part::ArrowStream | Part::Tokens(..) => {}
+        }
+    }
+
     /// Opens the unit for reading.
     ///
     /// # Errors
@@ -268,11 +294,11 @@ impl Unit {
             Part::Lines(compression) => Box::new(lines::LinesReader::new(shared, source, *compression)?),
             Part::Text(compression) => Box::new(text::TextReader::new(shared, source, *compression)),
             Part::Parquet(table, groups) => {
-                let table = Arc::clone(table);
+                let table = table.get(|| parquet::Table::open(&source, spec))?;
                 Box::new(parquet::ParquetReader::new(shared, source, table, groups.clone(), self.first_row))
             }
             Part::ArrowFile(footer, batches) => {
-                let footer = Arc::clone(footer);
+                let footer = footer.get(|| ipc::Footer::open(&source, spec))?;
                 Box::new(ipc::ArrowReader::of_file(shared, source, footer, batches.clone(), self.first_row))
             }
             Part::ArrowStream => Box::new(ipc::ArrowReader::of_stream(shared, source)),
@@ -280,7 +306,7 @@ impl Unit {
                 Box::new(tokens::TokensReader::new(shared, source, Arc::clone(file), documents.clone(), self.bytes)?)
             }
             Part::Lists(table, groups) => {
-                let table = Arc::clone(table);
+                let table = table.get(|| lists::Table::open(&source, spec))?;
                 Box::new(lists::ListsReader::new(shared, source, table, groups.clone(), self.first_row))
             }
         })

@@ -13,6 +13,8 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::{ChunkReader, SerializedPageReader};
 
+use super::ReadSpec;
+use super::room::{Held, Shared};
 use super::source::SourceBytes;
 
 /// Longest page header; statistics of long values are in it.
@@ -42,6 +44,15 @@ pub struct Progress {
     shared_bytes: AtomicU64,
 }
 
+/// What all columns of a reader read under.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// The limits and the room.
+    pub spec: Arc<ReadSpec>,
+    /// The reader's hold of the room.
+    pub shared: Shared,
+}
+
 impl Progress {
     /// Values in all data pages so far handed out or passed over.
     pub fn values(&self) -> u64 {
@@ -61,6 +72,9 @@ pub struct BoundedPages {
     offset: u64,
     end: u64,
     max_bytes: u64,
+    bounds: Bounds,
+    /// Held while the current page is a large one.
+    held: Option<Held>,
     next: Option<Header>,
     progress: Arc<Progress>,
 }
@@ -71,7 +85,7 @@ impl BoundedPages {
         source: &SourceBytes,
         chunk: &ColumnChunkMetaData,
         rows: usize,
-        max_bytes: u64,
+        bounds: &Bounds,
         progress: Arc<Progress>,
     ) -> Result<Self> {
         let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
@@ -84,7 +98,9 @@ impl BoundedPages {
             return Err(damaged("the column chunk goes beyond the file's end: the file is truncated"));
         };
         let inner = SerializedPageReader::new(Arc::new(source.clone()), chunk, rows, None)?;
-        Ok(Self { inner, source: source.clone(), offset, end, max_bytes, next: None, progress })
+        let (source, bounds, held, next) = (source.clone(), bounds.clone(), None, None);
+        let max_bytes = bounds.spec.limits().max_page_bytes;
+        Ok(Self { inner, source, offset, end, max_bytes, bounds, held, next, progress })
     }
 
     /// The next page's header, checked; pages of indexes are passed over, as the reader beneath does.
@@ -129,6 +145,30 @@ impl BoundedPages {
     }
 }
 
+/// Bytes that a value and its levels take once they are decoded, about.
+const VALUE_BYTES: u64 = 12;
+
+/// Looks at the headers of all pages of a chunk that another reader will read: the size of the largest, decoded. Repeated values
+/// take little room in a page, however many they are; so they are counted too.
+pub fn largest(source: &SourceBytes, chunk: &ColumnChunkMetaData, rows: usize, bounds: &Bounds) -> Result<u64> {
+    let mut pages = BoundedPages::new(source, chunk, rows, bounds, Arc::default())?;
+    let mut largest = 0;
+    while let Some(header) = pages.look()? {
+        let values = u64::try_from(header.values).map_err(|_| damaged("a page has a negative count"))?;
+        let decoded = values.saturating_mul(VALUE_BYTES);
+        if decoded > pages.max_bytes {
+            return Err(damaged(&format!(
+                "a page at byte {} has {values} values, which take {decoded} bytes, more than the {} that memory allows: raise --memory, or rewrite the file with smaller pages",
+                pages.offset, pages.max_bytes
+            )));
+        }
+        let bytes = u64::try_from(header.inflated.saturating_add(header.stored)).unwrap_or(u64::MAX);
+        largest = largest.max(bytes.saturating_add(decoded));
+        pages.advance();
+    }
+    Ok(largest)
+}
+
 fn damaged(message: &str) -> ParquetError {
     ParquetError::General(message.to_owned())
 }
@@ -144,6 +184,13 @@ impl Iterator for BoundedPages {
 impl PageReader for BoundedPages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
         let Some(header) = self.look()? else { return Ok(None) };
+        // Both forms are held while a page is inflated.
+        let bytes = u64::try_from(header.inflated.saturating_add(header.stored)).unwrap_or(u64::MAX);
+        if bytes <= self.bounds.spec.limits().small_piece_bytes {
+            self.held = None;
+        } else if self.held.is_none() {
+            self.held = Some(self.bounds.shared.enter(self.bounds.spec.room()));
+        }
         let page = self.inner.get_next_page()?;
         let shares = page.as_ref().is_some_and(|page| page.encoding() == Encoding::DELTA_BYTE_ARRAY);
         let shared = if shares { u64::try_from(header.inflated).unwrap_or(u64::MAX) } else { 0 };

@@ -13,7 +13,10 @@ use parquet::file::metadata::{
 };
 
 use super::contain::contain;
+use super::footer::Footer;
 use super::leaf::{self, Leaf, LeafReader, Values};
+use super::pages::Bounds;
+use super::room;
 use super::source::SourceBytes;
 use super::{At, Batch, Body, Part, Presence, ReadSpec, Row, Shared, Unit, UnitReader, Value};
 use crate::curriculum::resolved::SourceFile;
@@ -116,7 +119,8 @@ impl Table {
 
 const CUT: &str = "the file does not end as Parquet does: it is truncated or damaged";
 
-fn words(e: &ParquetError) -> String {
+/// What the crate says, without what every one of its errors begins with.
+pub fn words(e: &ParquetError) -> String {
     let text = e.to_string();
     let mut text = text.as_str();
     for prefix in ["Parquet error: ", "EOF: ", "External: ", "Parquet argument error: "] {
@@ -128,6 +132,7 @@ fn words(e: &ParquetError) -> String {
 /// Cuts a file into units of whole row groups.
 pub fn units(file: &SourceFile, source: &SourceBytes, spec: &ReadSpec) -> Result<Vec<Unit>> {
     let table = Arc::new(Table::open(source, spec)?);
+    let footer = Arc::new(Footer::new(Arc::clone(&table)));
     let mut units = Vec::new();
     let mut first_row = 0;
     let (mut start, mut rows, mut stored, mut inflated) = (0, 0, 0, 0);
@@ -145,7 +150,7 @@ pub fn units(file: &SourceFile, source: &SourceBytes, spec: &ReadSpec) -> Result
                 rows: Some(rows),
                 bytes: stored,
                 stamp: source.stamp(),
-                part: Part::Parquet(Arc::clone(&table), start..at + 1),
+                part: Part::Parquet(Arc::clone(&footer), start..at + 1),
             });
             first_row += rows;
             (start, rows, stored, inflated) = (at + 1, 0, 0, 0);
@@ -165,6 +170,8 @@ pub struct ParquetReader {
     to_skip: u64,
     /// Bytes as stored of the row groups that were opened.
     stored: u64,
+    /// What the columns read under.
+    bounds: Bounds,
 }
 
 struct OpenGroup {
@@ -192,7 +199,8 @@ pub struct Rows {
 
 impl ParquetReader {
     pub fn new(shared: Shared, source: SourceBytes, table: Arc<Table>, groups: Range<usize>, first_row: u64) -> Self {
-        Self { shared, source, table, groups, open: None, next_row: first_row, to_skip: 0, stored: 0 }
+        let bounds = Bounds { spec: Arc::clone(&shared.spec), shared: room::Shared::default() };
+        Self { shared, source, table, groups, open: None, next_row: first_row, to_skip: 0, stored: 0, bounds }
     }
 
     fn fault(&self, group: usize, column: usize, e: &ParquetError) -> Error {
@@ -218,8 +226,7 @@ impl ParquetReader {
                 let opened = match leaf {
                     None => None,
                     Some(leaf) => {
-                        let max_page = self.shared.spec.limits().max_page_bytes;
-                        let mut reader = LeafReader::open(&self.source, *leaf, group, max_page)
+                        let mut reader = LeafReader::open(&self.source, *leaf, group, &self.bounds)
                             .map_err(|e| self.fault(at, column, &e))?;
                         reader.skip(size(skip));
                         Some(reader)
@@ -389,7 +396,8 @@ impl UnitReader for ParquetReader {
         let first_row = self.next_row;
         let rows = u64::try_from(body.rows).unwrap_or(u64::MAX);
         self.next_row += rows;
-        Ok(Some(self.shared.batch(first_row, rows, Body::Parquet(body))))
+        let held = self.bounds.shared.current();
+        Ok(Some(self.shared.batch(first_row, rows, Body::Parquet(body)).holding(held)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is read of each row, and within which bounds.
 
 use super::json::Tree;
+use super::room::{Held, Room};
 use super::value::Value;
 use super::{Presence, Row};
 use crate::curriculum::checked::{IdFormat, Source, TemplatePiece, TextTemplate, Tokenized};
@@ -18,11 +19,25 @@ pub struct Limits {
     /// Largest piece that a table file may make the decoder hold at once, in bytes after decompression: a page of Parquet,
     /// a record batch of Arrow, a file's metadata. A larger one is an error before any of it is allocated.
     pub max_page_bytes: u64,
+    /// Longest document in bytes of text that memory has room for, whatever `max_document_bytes` allows. A longer one is an
+    /// error and no bad row: memory decides whether a compile can be done, never what comes out of it.
+    pub held_document_bytes: u64,
+    /// Pieces above this size wait until memory has room for a large one.
+    pub small_piece_bytes: u64,
 }
+
+/// Bytes of a line for each byte of its text, at most.
+const LINE_FACTOR: u64 = 3;
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { batch_bytes: 1 << 20, max_document_bytes: 64 << 20, max_page_bytes: 512 << 20 }
+        Self {
+            batch_bytes: 1 << 20,
+            max_document_bytes: 64 << 20,
+            max_page_bytes: 512 << 20,
+            held_document_bytes: u64::MAX,
+            small_piece_bytes: 4 << 20,
+        }
     }
 }
 
@@ -31,7 +46,22 @@ impl Limits {
     /// row's other members need room too.
     #[must_use]
     pub fn max_line_bytes(&self) -> u64 {
-        self.max_document_bytes.saturating_mul(3).saturating_add(1 << 20)
+        self.max_document_bytes.saturating_mul(LINE_FACTOR).saturating_add(1 << 20)
+    }
+
+    /// Longest line that memory has room for.
+    #[must_use]
+    pub fn held_line_bytes(&self) -> u64 {
+        self.held_document_bytes.saturating_mul(LINE_FACTOR).saturating_add(1 << 20)
+    }
+
+    /// The error of a piece that is allowed, but that memory has no room for.
+    #[must_use]
+    pub fn no_room(&self, what: &str, bytes: u64, most: u64) -> String {
+        format!(
+            "{what} of {bytes} bytes is longer than the {most} that memory allows; give more --memory or fewer --threads, or \
+             lower `max_document_bytes` of its source and count it as a bad row"
+        )
     }
 }
 
@@ -48,6 +78,7 @@ pub struct ReadSpec {
     /// For each column of the filter, its index in `columns`.
     filter_columns: Vec<usize>,
     tree: Tree,
+    room: Room,
 }
 
 impl ReadSpec {
@@ -65,7 +96,8 @@ impl ReadSpec {
             filter_columns.push(at);
         }
         let tree = Tree::new(&columns);
-        Self { limits, template, tokenized: None, filter: filter.cloned(), columns, filter_columns, tree }
+        let (filter, room) = (filter.cloned(), Room::default());
+        Self { limits, template, tokenized: None, filter, columns, filter_columns, tree, room }
     }
 
     /// What a curriculum's source asks for; its own `max_document_bytes` replaces the one in `limits`.
@@ -81,6 +113,23 @@ impl ReadSpec {
         };
         let spec = Self::new(&TextTemplate { pieces }, source.filter.as_ref(), limits);
         Self { tokenized: Some(tokenized.clone()), ..spec }
+    }
+
+    /// The same, which shares its room for large pieces with others.
+    #[must_use]
+    pub fn sharing(self, room: &Room) -> Self {
+        Self { room: room.clone(), ..self }
+    }
+
+    pub(super) fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// Waits for room for a piece of so many bytes, unless it is small or the room is `held` already.
+    pub(super) fn enter(&self, bytes: u64, held: &mut Option<Held>) {
+        if bytes > self.limits.small_piece_bytes && held.is_none() {
+            *held = Some(self.room.enter());
+        }
     }
 
     #[cfg(test)]

@@ -44,24 +44,53 @@ impl UnitReader for TextReader {
         if std::mem::replace(&mut self.done, true) || self.to_skip == 1 {
             return Ok(None);
         }
-        let max = self.shared.spec.limits().max_document_bytes;
-        let mut bytes = Vec::new();
-        // One byte more than is allowed shows that there are too many.
-        let bound = max.saturating_add(u64::try_from(BOM.len()).unwrap_or(3)).saturating_add(1);
-        let read = Stream::open(&self.source, self.compression)?.take(bound).read_to_end(&mut bytes);
-        if let Err(e) = read {
-            return Err(self.source.fault(format!("byte {}", bytes.len()), stream::explain(&e, self.compression)));
+        let limits = self.shared.spec.limits();
+        let max = limits.max_document_bytes;
+        let mark = u64::try_from(BOM.len()).unwrap_or(3);
+        let mut stream = Stream::open(&self.source, self.compression)?;
+        let (mut bytes, mut held) = (Vec::new(), None);
+        // One byte more than is allowed shows that there are too many; a mark at the start does not count.
+        let most = max.min(limits.held_document_bytes).saturating_add(mark).saturating_add(1);
+        for bound in [most.min(limits.small_piece_bytes), most] {
+            let left = bound.saturating_sub(size(&bytes));
+            if left > 0 && size(&bytes) == limits.small_piece_bytes {
+                self.shared.spec.enter(bound, &mut held);
+            }
+            if let Err(e) = stream.by_ref().take(left).read_to_end(&mut bytes) {
+                return Err(self.source.fault(format!("byte {}", bytes.len()), stream::explain(&e, self.compression)));
+            }
         }
         if bytes.starts_with(BOM) {
             bytes.drain(..BOM.len());
         }
-        let body = if u64::try_from(bytes.len()).is_ok_and(|read| read > max) {
-            Body::Bad { line: None, why: format!("the file is longer than max_document_bytes ({max} bytes)") }
+        let too_long =
+            Body::Bad { line: None, why: format!("the file is longer than max_document_bytes ({max} bytes)") };
+        let mut length = size(&bytes);
+        let body = if length > max {
+            too_long
+        } else if length > limits.held_document_bytes {
+            // Whether it is allowed at all is known once so much of it was passed over.
+            bytes = Vec::new();
+            let mut rest = stream.take(max.saturating_sub(length).saturating_add(1));
+            let passed = std::io::copy(&mut rest, &mut std::io::sink());
+            let passed = passed
+                .map_err(|e| self.source.fault(format!("byte {length}"), stream::explain(&e, self.compression)))?;
+            length = length.saturating_add(passed);
+            if length <= max {
+                let why = limits.no_room("a text", length, limits.held_document_bytes);
+                return Err(self.source.fault("the file", why));
+            }
+            too_long
         } else {
-            Body::Text(bytes)
+            Body::Text(std::mem::take(&mut bytes))
         };
-        Ok(Some(self.shared.batch(0, 1, body)))
+        drop(bytes);
+        Ok(Some(self.shared.batch(0, 1, body).holding(held)))
     }
+}
+
+fn size(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 /// A text file is a row with one column: the one that the template names, and `text`.

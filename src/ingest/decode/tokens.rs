@@ -413,7 +413,8 @@ impl UnitReader for TokensReader {
             let size = document.iter().map(|place| place.1).sum::<u64>();
             let as_u32 = size / u64::from(self.file.dtype.width_u8()) * 4;
             let full = bytes.saturating_add(size) > u64::try_from(limits.batch_bytes).unwrap_or(u64::MAX);
-            if !ends.is_empty() && (full || as_u32 > limits.max_document_bytes) {
+            let large = as_u32 > limits.max_document_bytes.min(limits.held_document_bytes);
+            if !ends.is_empty() && (full || large) {
                 break;
             }
             let document = self.places.pop_front().unwrap_or_default();
@@ -423,6 +424,10 @@ impl UnitReader for TokensReader {
                 self.next_row += 1;
                 self.stored += size;
                 return Ok(Some(batch));
+            }
+            if large {
+                let why = limits.no_room("a document", as_u32, limits.held_document_bytes);
+                return Err(self.source.fault(format!("document {}", self.next_row), why));
             }
             bytes += size;
             ends.push(usize::try_from(bytes).unwrap_or(usize::MAX));
@@ -439,6 +444,8 @@ impl UnitReader for TokensReader {
             self.stored = self.bytes;
             return Ok(None);
         }
+        let mut held = None;
+        self.shared.spec.enter(bytes, &mut held);
         let mut ids = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
         for (offset, size) in places {
             let start = ids.len();
@@ -450,7 +457,7 @@ impl UnitReader for TokensReader {
         }
         let rows = u64::try_from(ends.len()).unwrap_or(u64::MAX);
         let body = Body::Tokens(Documents { dtype: self.file.dtype, ids, ends });
-        let batch = self.shared.batch(self.next_row, rows, body);
+        let batch = self.shared.batch(self.next_row, rows, body).holding(held);
         self.next_row += rows;
         self.stored += bytes;
         Ok(Some(batch))

@@ -3,6 +3,9 @@
 //! Each part leaves its [`Results`] as JSON in `<target>/reliability/NAME.json`. They are gathered in
 //! `docs/reliability.json`, and the page is made of that file alone: nothing in it is typed by hand.
 
+pub mod fuzz;
+mod hostile;
+pub mod large;
 mod memory;
 mod page;
 mod supply;
@@ -110,7 +113,17 @@ pub struct Part {
 }
 
 /// All parts, in the order of the page.
-const PARTS: &[Part] = &[tests::FAULTS, tests::RESTARTS, tests::ALTERED, tests::GOLDEN, memory::MEMORY, supply::SUPPLY];
+const PARTS: &[Part] = &[
+    tests::FAULTS,
+    tests::RESTARTS,
+    tests::ALTERED,
+    hostile::PART,
+    fuzz::PART,
+    large::PART,
+    tests::GOLDEN,
+    memory::MEMORY,
+    supply::SUPPLY,
+];
 
 /// Runs what is asked for and makes the page.
 pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
