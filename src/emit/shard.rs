@@ -80,7 +80,7 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Commits the three files; also returns the digest of the window table's file.
+    /// Commits the three files.
     pub fn finish(self) -> Result<Shard> {
         let unwrap = |out: BufWriter<NewFile>| out.into_inner().map_err(std::io::IntoInnerError::into_error);
         let index = idx::encode(self.dtype, &self.lengths)?;
