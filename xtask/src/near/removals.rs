@@ -29,7 +29,7 @@ pub fn run(data: &Path, out: Option<&Path>, memory: u64, only: Option<&str>) -> 
         let (mut runs, mut words) = (Runs::new(Signs::Kept, 5, 0), Words::new(Signs::Kept, 5));
         let mut sum = 0_u64;
         for document in &documents {
-            runs.shingles(&document.text, |hash| sum ^= hash);
+            runs.shingles(&document.text, |hashes| sum = hashes.iter().fold(sum, |sum, hash| sum ^ hash));
         }
         let cut = megabytes / start.elapsed().as_secs_f64();
         let start = Instant::now();
