@@ -41,7 +41,7 @@ fn command(place: &Place) -> Command {
 /// The stage that the last of these lines is about.
 fn last_stage(stderr: &str) -> String {
     let stages = stderr.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let stage = stages.filter_map(|line| Some(line["stage"].as_str()?.to_owned())).last();
+    let stage = stages.filter_map(|line| Some(line["stage"].as_str()?.to_owned())).next_back();
     stage.unwrap_or_else(|| "start".to_owned())
 }
 

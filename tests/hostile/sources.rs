@@ -242,6 +242,9 @@ fn files_of_other_kinds() {
     class.end();
 }
 
+/// Puts something where a source's file would be.
+type Make<'a> = &'a dyn Fn(&Place);
+
 #[test]
 fn what_is_no_file() {
     let mut class = Class::new(
@@ -249,7 +252,7 @@ fn what_is_no_file() {
         "folders, pipes, links in circles, devices",
         "refused by name, exit code 2; nothing hangs",
     );
-    let cases: [(&str, &dyn Fn(&Place)); 7] = [
+    let cases: [(&str, Make<'_>); 7] = [
         ("x.parquet", &|place| fs_err::create_dir(place.path("data/x.parquet")).unwrap()),
         ("x.jsonl", &|place| {
             assert!(Command::new("mkfifo").arg(place.path("data/x.jsonl")).status().unwrap().success());

@@ -443,7 +443,7 @@ mod tests {
         let reference = Reference::new();
         let mut text = String::new();
         for letter in (0..=0x10_FFFF).filter_map(char::from_u32) {
-            for part in [&"a"[..], " ", "1", "\n", "!", "'", "''", "' ", "'r", "'l", " '", "\t"] {
+            for part in ["a", " ", "1", "\n", "!", "'", "''", "' ", "'r", "'l", " '", "\t"] {
                 text.push_str(part);
                 text.push(letter);
             }

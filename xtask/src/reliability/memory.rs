@@ -115,7 +115,7 @@ fn build(root: &Path, options: &[&str], variables: &[(&str, &OsStr)]) -> Result<
     }
     let messages = String::from_utf8(output.stdout)?;
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let program = messages.filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).last();
+    let program = messages.filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).next_back();
     program.context("cargo names no program")
 }
 

@@ -9,7 +9,7 @@ fn shard(file: &str, seed: u8) -> Shard {
         digest: to_hex(&[seed; 32]),
         index_digest: to_hex(&[seed ^ 0xFF; 32]),
         windows_digest: to_hex(&[seed ^ 0x0F; 32]),
-        arrow_digest: (seed % 2 == 0).then(|| to_hex(&[seed ^ 0xF0; 32])),
+        arrow_digest: seed.is_multiple_of(2).then(|| to_hex(&[seed ^ 0xF0; 32])),
     }
 }
 
