@@ -1,6 +1,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
-from typing import Any, Literal, NamedTuple, TypeAlias, overload
+from typing import Any, Literal, NamedTuple, TypeAlias, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,28 +26,50 @@ class InfeasibleError(SyllabusError):
 class VerificationError(SyllabusError):
     report: dict[str, Any]
 
+@final
 class Fragment:
-    start: int
-    length: int
-    document: str
-    offset: int
-    epoch: int
+    @property
+    def start(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def document(self) -> str: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
 
+@final
 class Window:
-    index: int
-    tokens: NDArray[np.uint16] | NDArray[np.uint32]
-    source: str
-    source_id: int
-    phase: str
-    padding: int
-    file: PathLike[str]
-    fragments: list[Fragment]
+    @property
+    def index(self) -> int: ...
+    @property
+    def tokens(self) -> NDArray[np.uint16] | NDArray[np.uint32]: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def source_id(self) -> int: ...
+    @property
+    def phase(self) -> str: ...
+    @property
+    def padding(self) -> int: ...
+    @property
+    def file(self) -> PathLike[str]: ...
+    @property
+    def fragments(self) -> list[Fragment]: ...
     def position_ids(self) -> NDArray[np.int32]: ...
     def segment_ids(self) -> NDArray[np.int32]: ...
     def cu_seqlens(self) -> NDArray[np.int32]: ...
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
-    def __dlpack__(self, **options: Any) -> Any: ...
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
 
 class Phase(NamedTuple):
@@ -61,19 +83,25 @@ class Phase(NamedTuple):
 class Windows:
     def __len__(self) -> int: ...
     @overload
-    def __getitem__(self, index: int) -> Window: ...
+    def __getitem__(self, index: int, /) -> Window: ...
     @overload
-    def __getitem__(self, index: slice | Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[Any]: ...
+    def __getitem__(self, index: slice | Sequence[int] | NDArray[np.integer[Any]], /) -> NDArray[Any]: ...
     def __iter__(self) -> Iterator[Window]: ...
 
 class Dataset(Windows):
     manifest: dict[str, Any]
-    path: str
-    digest: str
-    dtype: np.dtype[Any]
-    sources: list[str]
-    phases: list[Phase]
-    validation: dict[str, Windows]
+    @property
+    def path(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def sources(self) -> list[str]: ...
+    @property
+    def phases(self) -> list[Phase]: ...
+    @property
+    def validation(self) -> dict[str, Windows]: ...
     def loader(
         self,
         batch: _Count | Mapping[_Count, _Count],
@@ -113,15 +141,41 @@ class Step(NamedTuple):
     tokens: int
 
 class Schedule:
-    first_step: int
+    @property
+    def first_step(self) -> int: ...
     def at(self, step: int) -> Step: ...
     def step_of(self, window: int) -> int: ...
     def __len__(self) -> int: ...
 
 class Loader:
     schedule: Schedule
-    next_step: int
-    def __init__(self, dataset: Dataset, batch: _Count | Mapping[_Count, _Count], **options: Any) -> None: ...
+    @property
+    def next_step(self) -> int: ...
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch: _Count | Mapping[_Count, _Count],
+        *,
+        by: Literal["tokens", "windows"] = "tokens",
+        rank: int = 0,
+        world: int = 1,
+        micro: int | None = None,
+        start: int = 0,
+        skip: Sequence[tuple[int, int]] = (),
+        phase_end: Literal["short", "drop"] = "short",
+        cp: tuple[int, int, Literal["contiguous", "zigzag"]] | None = None,
+        phase: str | None = None,
+        validation: str | None = None,
+        ids: Literal["int32", "int64"] = "int64",
+        outputs: Sequence[_Output] = ...,
+        max_docs: int | None = None,
+        mask_document_starts: bool = False,
+        ignore_index: int | None = -100,
+        format: Literal["numpy", "torch"] = "numpy",
+        pin: bool | None = None,
+        threads: int = 1,
+        prefetch_bytes: int = ...,
+    ) -> None: ...
     def __iter__(self) -> Loader: ...
     def __next__(self) -> dict[str, Any]: ...
     def __len__(self) -> int: ...

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use num_rational::BigRational;
 use num_traits::{One, ToPrimitive};
+use rayon::prelude::*;
 use syllabus_reader::format::TokenDtype;
 use syllabus_reader::format::digest::to_hex;
 use syllabus_reader::format::manifest::{ExpectResult, FORMAT_VERSION, Manifest, SourceSummary, TokenizerContract};
@@ -103,9 +104,12 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'
     let compacted = compact_large(&stores, work, contract.dtype, memory.segment_bytes, watch)?;
     let readable: Vec<&SourceStore> = stores.iter().zip(&compacted).map(|(s, c)| c.as_ref().unwrap_or(s)).collect();
     let survivors = readable
-        .iter()
+        .par_iter()
         .map(|store| watch.check().and_then(|()| Survivors::count(store, bits_for)))
-        .collect::<Result<Vec<Survivors<'_>>>>()?;
+        .collect::<Vec<Result<Survivors<'_>>>>()
+        // The first error, whatever the threads.
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
     let sizes: Vec<SourceSize> =
         survivors.iter().map(|s| SourceSize::counted(s.totals().tokens, s.totals().documents)).collect();
     let plan = exact_plan(curriculum, &sizes, options, width)?;

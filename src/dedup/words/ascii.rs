@@ -74,7 +74,8 @@ fn masks(block: &[u8; BLOCK], signs: Signs) -> Masks {
     }
     /// A bit for each of sixteen bytes. Signed: bytes outside ASCII are below all bounds.
     #[target_feature(enable = "sse2")]
-    fn sixteen(low: i64, high: i64, signs: Signs) -> (i32, i32) {
+    #[inline]
+    fn bits(low: i64, high: i64, signs: Signs) -> (i32, i32) {
         let bytes = _mm_set_epi64x(high, low);
         let word = match signs {
             Signs::Kept => within(bytes, 0x20, 0x7F),
@@ -89,7 +90,7 @@ fn masks(block: &[u8; BLOCK], signs: Signs) -> Masks {
     for (part, bytes) in block.as_chunks::<16>().0.iter().enumerate() {
         let half = |from: usize| i64::from_le_bytes(std::array::from_fn(|i| bytes[from + i]));
         // SAFETY: every processor of this kind has SSE2.
-        let (word, foreign) = unsafe { sixteen(half(0), half(8), signs) };
+        let (word, foreign) = unsafe { bits(half(0), half(8), signs) };
         masks.word |= u64::from(word.cast_unsigned()) << (16 * part);
         masks.foreign |= u64::from(foreign.cast_unsigned()) << (16 * part);
     }
@@ -125,18 +126,25 @@ pub(super) fn words(text: &[u8], at: usize, signs: Signs, sink: &mut impl Sink) 
         let ascii = foreign.trailing_zeros();
         // A word that goes on to a foreign byte must not end there.
         let word = word | foreign;
-        let before = u64::from(open.is_some());
-        let mut edges = word ^ (word << 1 | before);
+        let before = word << 1 | u64::from(open.is_some());
+        let (mut starts, mut ends) = (word & !before, !word & before);
         if ascii < u64::BITS {
-            edges &= (1 << ascii) - 1;
+            starts &= (1 << ascii) - 1;
+            ends &= (1 << ascii) - 1;
         }
-        while edges != 0 {
-            let edge = base + place(edges);
-            edges &= edges - 1;
-            match open.take() {
-                Some(start) => sink.ascii(text, start, edge),
-                None => open = Some(edge),
-            }
+        if ends != 0
+            && let Some(start) = open.take()
+        {
+            sink.ascii(text, start, base + place(ends));
+            ends &= ends - 1;
+        }
+        while ends != 0 {
+            sink.ascii(text, base + place(starts), base + place(ends));
+            starts &= starts - 1;
+            ends &= ends - 1;
+        }
+        if starts != 0 {
+            open = Some(base + place(starts));
         }
         if ascii < u64::BITS {
             let foreign = base + place(foreign);

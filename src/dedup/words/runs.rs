@@ -29,9 +29,17 @@ pub struct Runs {
 /// each of few steps that do not wait for one another.
 #[derive(Debug, Default)]
 struct Cut {
+    /// Of the first `filled`.
     hashes: Vec<u64>,
-    /// Where each starts and ends in the text.
+    /// Where each starts and ends in the text; nobody knows while [`Hasher`] is not told to note it.
     places: Vec<(usize, usize)>,
+    filled: usize,
+}
+
+impl Cut {
+    fn hashes(&self) -> &[u64] {
+        self.hashes.get(..self.filled).unwrap_or_default()
+    }
 }
 
 /// Words that are cut before they are looked at.
@@ -85,8 +93,8 @@ impl Runs {
     pub fn each(&mut self, text: &str, mut each: impl FnMut(Run<'_>)) {
         let (mut sum, mut count) = (0_u64, 0_u64);
         let (power, reach, run) = (self.power, self.reach, self.run);
-        self.cut(text, |words| {
-            let pairs = words.hashes.get(reach..).unwrap_or_default().iter().zip(leaving(words, reach, run));
+        self.cut::<true>(text, |words| {
+            let pairs = words.hashes().get(reach..).unwrap_or_default().iter().zip(leaving(words, reach, run));
             for ((word, old), newest) in pairs.zip(reach..) {
                 sum = sum.wrapping_mul(BASE).wrapping_add(*word).wrapping_sub(old.wrapping_mul(power));
                 count += 1;
@@ -101,8 +109,8 @@ impl Runs {
         let (mut sum, mut count) = (0_u64, 0_usize);
         let mut hashes = [0; WORDS];
         let (power, reach, run) = (self.power, self.reach, self.run);
-        self.cut(text, |words| {
-            let new = words.hashes.get(reach..).unwrap_or_default();
+        self.cut::<false>(text, |words| {
+            let new = words.hashes().get(reach..).unwrap_or_default();
             for ((word, old), hash) in new.iter().zip(leaving(words, reach, run)).zip(&mut hashes) {
                 sum = sum.wrapping_mul(BASE).wrapping_add(*word).wrapping_sub(old.wrapping_mul(power));
                 *hash = folded(sum ^ K, L);
@@ -120,13 +128,14 @@ impl Runs {
     /// Hands over the words some at a time, never none, after as many as are looked back at (zeros where the text has not had so
     /// many).
     #[inline]
-    fn cut(&mut self, text: &str, each: impl FnMut(&Cut)) {
+    fn cut<const PLACES: bool>(&mut self, text: &str, each: impl FnMut(&Cut)) {
         let Self { words, reach, signs, .. } = self;
-        words.hashes.clear();
-        words.hashes.resize(*reach, 0);
-        words.places.clear();
-        words.places.resize(*reach, (0, 0));
-        let mut hasher = Hasher { start: 0, hash: START, tail: 0, length: 0, words, reach: *reach, each };
+        words.hashes.resize(*reach + WORDS, 0);
+        words.places.resize(*reach + WORDS, (0, 0));
+        words.hashes.iter_mut().take(*reach).for_each(|hash| *hash = 0);
+        words.places.iter_mut().take(*reach).for_each(|place| *place = (0, 0));
+        words.filled = *reach;
+        let mut hasher = Hasher::<_, PLACES> { start: 0, hash: START, tail: 0, length: 0, words, reach: *reach, each };
         cut(text, *signs, &mut hasher);
         hasher.hand_over();
     }
@@ -135,7 +144,7 @@ impl Runs {
 /// For each new word the one that leaves the run.
 #[inline]
 fn leaving(words: &Cut, reach: usize, run: usize) -> &[u64] {
-    words.hashes.get(reach - run..).unwrap_or_default()
+    words.hashes().get(reach - run..).unwrap_or_default()
 }
 
 /// Both halves of a product.
@@ -145,8 +154,8 @@ fn folded(a: u64, b: u64) -> u64 {
     u64::try_from(product & u128::from(u64::MAX)).unwrap_or(0) ^ u64::try_from(product >> 64).unwrap_or(0)
 }
 
-/// Hashes words as they are cut.
-struct Hasher<'w, F> {
+/// Hashes words as they are cut; notes their places too, or leaves them.
+struct Hasher<'w, F, const PLACES: bool> {
     start: usize,
     /// Of whole eights of bytes.
     hash: u64,
@@ -158,30 +167,37 @@ struct Hasher<'w, F> {
     each: F,
 }
 
-impl<F: FnMut(&Cut)> Hasher<'_, F> {
+impl<F: FnMut(&Cut), const PLACES: bool> Hasher<'_, F, PLACES> {
     #[inline]
     fn push(&mut self, word: u64, start: usize, end: usize) {
-        if self.words.hashes.len() >= self.reach + WORDS {
+        if self.words.filled >= self.words.hashes.len() {
             self.hand_over();
         }
-        self.words.hashes.push(word);
-        self.words.places.push((start, end));
+        let Cut { hashes, places, filled } = &mut *self.words;
+        if let Some(hash) = hashes.get_mut(*filled) {
+            *hash = word;
+        }
+        if PLACES && let Some(place) = places.get_mut(*filled) {
+            *place = (start, end);
+        }
+        *filled += 1;
     }
 
     #[inline(never)]
     fn hand_over(&mut self) {
-        let old = self.words.hashes.len() - self.reach;
+        let old = self.words.filled - self.reach;
         if old > 0 {
             (self.each)(self.words);
-            self.words.hashes.drain(..old);
-            self.words.places.drain(..old);
+            self.words.hashes.copy_within(old..self.words.filled, 0);
+            self.words.places.copy_within(old..self.words.filled, 0);
+            self.words.filled = self.reach;
         }
     }
 }
 
 // Inlined wherever words are cut, or their state would go through memory for every one.
 #[expect(clippy::inline_always, reason = "measured: a third of the time of signing")]
-impl<F: FnMut(&Cut)> Sink for Hasher<'_, F> {
+impl<F: FnMut(&Cut), const PLACES: bool> Sink for Hasher<'_, F, PLACES> {
     #[inline(always)]
     fn start(&mut self, at: usize) {
         self.start = at;

@@ -1,5 +1,7 @@
 //! Hashes of n-grams and where they come from: a filter that fits into a core's cache, and sorted arrays behind it.
 
+use rayon::prelude::*;
+
 /// Where an n-gram stands in a benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Posting {
@@ -11,7 +13,7 @@ pub(super) struct Posting {
     pub(super) length: u32,
 }
 
-/// A set of hashes that may say yes to a hash which is not in it, about 1 time in 60: two bits for each, in one word.
+/// A set of hashes that may say yes to a hash which is not in it, about 1 time in 1,000: three bits for each, in one word.
 #[derive(Debug)]
 pub(super) struct Filter {
     words: Vec<u64>,
@@ -20,7 +22,7 @@ pub(super) struct Filter {
 }
 
 /// Bits for each hash, at least.
-const BITS: usize = 16;
+const BITS: usize = 32;
 
 impl Filter {
     /// Of distinct hashes.
@@ -64,7 +66,7 @@ impl Filter {
 
 #[inline]
 fn bits(hash: u64) -> u64 {
-    1 << (hash & 63) | 1 << (hash >> 6 & 63)
+    1 << (hash & 63) | 1 << (hash >> 6 & 63) | 1 << (hash >> 12 & 63)
 }
 
 /// Postings by hash.
@@ -86,7 +88,7 @@ impl Default for Index {
 
 impl Index {
     pub(super) fn new(mut entries: Vec<(u64, Posting)>) -> Self {
-        entries.sort_unstable();
+        entries.par_sort_unstable();
         entries.dedup();
         let mut hashes: Vec<u64> = Vec::new();
         let mut ends: Vec<u32> = Vec::new();
@@ -146,7 +148,7 @@ mod tests {
         }
         assert!((1000..100_000).all(|i| index.get(hash(i)).is_empty()));
         let passing = (1000..100_000_u64).filter(|&i| index.filter.passes(hash(i))).count();
-        assert!(passing < 5000, "{passing}");
+        assert!(passing < 500, "{passing}");
         assert!(Index::default().is_empty() && Index::default().get(0).is_empty());
     }
 }

@@ -17,6 +17,7 @@
 //! looked up. Short texts, which are few, are asked for at every word, by the run they end with. What is found is compared word by
 //! word, so a collision of hashes is never taken for a leak.
 
+mod build;
 mod index;
 mod load;
 
@@ -24,13 +25,12 @@ mod load;
 mod tests;
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use num_rational::BigRational;
 use xxhash_rust::xxh3::xxh3_64;
 
-use self::index::{Filter, Index, Posting};
+use self::index::{Filter, Index};
 use self::load::Item;
 use crate::dedup::near::Threshold;
 use crate::dedup::words::{Runs, Signs, Words};
@@ -143,155 +143,6 @@ impl Benchmarks {
             load::read(file, fields, &mut items)?;
         }
         Self::new(items, ngram, coverage)
-    }
-
-    fn new(mut items: Vec<Item>, ngram: u32, coverage: Option<&BigRational>) -> Result<Self> {
-        if ngram == 0 || ngram > MOST_WORDS {
-            return Err(Error::Failed(format!("decontaminate: an n-gram of {ngram} words; it has 1 to {MOST_WORDS}")));
-        }
-        let n = usize::try_from(ngram).unwrap_or(usize::MAX);
-        let coverage = coverage.map(Threshold::from_rational).transpose()?;
-        items.sort_unstable();
-        let digest = digest(&items, ngram, coverage);
-        let mut texts: BTreeMap<Vec<u8>, Text> = BTreeMap::new();
-        let mut words = Words::new(Signs::Dropped, n.max(MIN_WORDS));
-        // (hash, item) of every n-gram.
-        let mut occurrences: Vec<(u64, usize)> = Vec::new();
-        for (number, item) in items.iter().enumerate() {
-            for text in &item.texts {
-                let mut joined = Vec::new();
-                let mut count = 0;
-                words.each(text, |window| {
-                    if count > 0 {
-                        joined.push(b' ');
-                    }
-                    count += 1;
-                    joined.extend_from_slice(window.last(1).unwrap_or_default());
-                    occurrences.extend(window.last(n).map(|words| (xxh3_64(words), number)));
-                });
-                if u32::try_from(joined.len()).is_err() {
-                    return Err(Error::Failed(format!(
-                        "decontaminate: item {} of {} has a text of more than 4 GiB",
-                        item.name, item.benchmark
-                    )));
-                }
-                texts.entry(joined).or_insert_with_key(|joined| Text {
-                    words: joined.clone(),
-                    count,
-                    total: 0,
-                    benchmark: item.benchmark.clone(),
-                    item: item.name.clone(),
-                });
-            }
-        }
-        occurrences.sort_unstable();
-        occurrences.dedup();
-        let common: Vec<u64> = occurrences
-            .chunk_by(|a, b| a.0 == b.0)
-            .filter(|items| items.len() > MANY_ITEMS)
-            .filter_map(|items| items.first().map(|&(hash, _)| hash))
-            .collect();
-        let mut benchmarks = Self {
-            ngram: n,
-            coverage,
-            texts: texts.into_values().collect(),
-            ngrams: Index::default(),
-            shorts: Index::default(),
-            runs: Filter::new(&[]),
-            summary: Summary::default(),
-            digest,
-        };
-        benchmarks.index_shorts(&items)?;
-        benchmarks.index_ngrams(&common)?;
-        let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
-        benchmarks.summary = Summary {
-            items: count(items.len()),
-            texts: count(benchmarks.texts.len()),
-            too_short: count(benchmarks.texts.iter().filter(|text| text.count < MIN_WORDS).count()),
-            nothing_left: count(
-                benchmarks.texts.iter().filter(|text| text.count >= MIN_WORDS && text.total == 0).count(),
-            ),
-            ngrams: count(benchmarks.ngrams.hashes().len()),
-            common_ngrams: count(common.len()),
-        };
-        Ok(benchmarks)
-    }
-
-    /// Texts shorter than an n-gram, but for those that stand in many items.
-    fn index_shorts(&mut self, items: &[Item]) -> Result<()> {
-        let n = self.ngram;
-        let mut postings = Vec::new();
-        let mut runs = self.rolling();
-        let wanted = |text: &Text| (MIN_WORDS..n).contains(&text.count) && counts(&text.words);
-        for (number, text) in self.texts.iter().enumerate().filter(|(_, text)| wanted(text)) {
-            let number = small(number)?;
-            let length = small(text.words.len())?;
-            let mut last = None;
-            // Folding folded words changes nothing, so the window's words are the text's.
-            runs.each(&String::from_utf8_lossy(&text.words), |run| last = Some(run.hash()));
-            postings.extend(last.map(|hash| (hash, Posting { text: number, start: 0, length })));
-        }
-        self.shorts = Index::new(postings.clone());
-        // In how many items does each stand?
-        let mut found: Vec<(u32, usize)> = Vec::new();
-        let mut scratch = self.scratch();
-        for (number, item) in items.iter().enumerate() {
-            for text in &item.texts {
-                self.find(&mut scratch, text);
-                found.extend(scratch.hits.iter().map(|hit| (hit.text, number)));
-            }
-        }
-        found.sort_unstable();
-        found.dedup();
-        let mut common = found.chunk_by(|a, b| a.0 == b.0).filter(|items| items.len() > MANY_ITEMS).peekable();
-        let common: Vec<u32> = std::iter::from_fn(|| common.next()?.first().map(|&(text, _)| text)).collect();
-        postings.retain(|(_, posting)| common.binary_search(&posting.text).is_err());
-        for (_, posting) in &postings {
-            if let Some(text) = self.texts.get_mut(at(posting.text)) {
-                text.total = 1;
-            }
-        }
-        self.shorts = Index::new(postings);
-        Ok(())
-    }
-
-    fn index_ngrams(&mut self, common: &[u64]) -> Result<()> {
-        let mut postings: Vec<(u64, Posting)> = Vec::new();
-        let mut inside: Vec<u64> = Vec::new();
-        let (n, run, mut runs) = (self.ngram, self.run(), self.rolling());
-        for (at, text) in self.texts.iter_mut().enumerate().filter(|(_, text)| text.count >= n.max(MIN_WORDS)) {
-            let item = small(at)?;
-            // Where words start, and the end.
-            let mut starts = vec![0];
-            starts.extend(text.words.iter().enumerate().filter(|(_, b)| **b == b' ').map(|(at, _)| at + 1));
-            starts.push(text.words.len() + 1);
-            let mut own: Vec<(u64, Posting)> = Vec::new();
-            // Runs before this word are gathered.
-            let mut gathered = 0;
-            for (word, window) in starts.windows(n + 1).enumerate() {
-                let (Some(&start), Some(&end)) = (window.first(), window.last()) else { continue };
-                let words = text.words.get(start..end - 1).unwrap_or_default();
-                let hash = xxh3_64(words);
-                if !counts(words) || common.binary_search(&hash).is_ok() {
-                    continue;
-                }
-                own.push((hash, Posting { text: item, start: small(start)?, length: small(words.len())? }));
-                let new = starts.get(word.max(gathered)).and_then(|&from| text.words.get(from..end - 1));
-                runs.each(&String::from_utf8_lossy(new.unwrap_or_default()), |words| {
-                    inside.extend((words.count >= number(run)).then(|| words.hash()));
-                });
-                gathered = word + n + 1 - run;
-            }
-            own.sort_unstable();
-            own.dedup_by_key(|(hash, _)| *hash);
-            text.total = u64::try_from(own.len()).unwrap_or(u64::MAX);
-            postings.append(&mut own);
-        }
-        inside.sort_unstable();
-        inside.dedup();
-        self.runs = Filter::new(&inside);
-        self.ngrams = Index::new(postings);
-        Ok(())
     }
 
     /// Words of a run that is asked for first.
@@ -463,12 +314,6 @@ fn is(words: &mut Words, part: Option<&str>, item: &Text) -> bool {
         same = window.count == number(item.count) && window.last(item.count) == Some(&item.words);
     });
     same
-}
-
-/// Whether words prove anything: two ASCII letters side by side, or a character outside ASCII.
-fn counts(words: &[u8]) -> bool {
-    let letters = words.iter().map(u8::is_ascii_alphabetic);
-    !words.is_ascii() || letters.clone().zip(letters.skip(1)).any(|pair| pair == (true, true))
 }
 
 /// Keeps each n-gram's first place.

@@ -1,0 +1,262 @@
+//! Benchmark items to what is looked up: all texts cut once, in parallel; nothing depends on the threads.
+
+use num_rational::BigRational;
+use rayon::prelude::*;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::index::{Filter, Index, Posting};
+use super::load::Item;
+use super::{Benchmarks, MANY_ITEMS, MIN_WORDS, MOST_WORDS, Summary, Text, at, digest, number, small};
+use crate::dedup::near::Threshold;
+use crate::dedup::words::{Runs, Signs, Words};
+use crate::error::{Error, Result};
+
+/// An item's text, cut.
+struct Cut {
+    /// Its words joined by one space.
+    words: Vec<u8>,
+    /// Byte at which each word starts, and one after the end and its space.
+    starts: Vec<usize>,
+    /// Hash of the n-gram that starts at each word; for the n - 1 last words there is none.
+    ngrams: Vec<u64>,
+}
+
+impl Cut {
+    fn new(cutter: &mut Words, text: &str, n: usize) -> Self {
+        let mut cut = Self { words: Vec::new(), starts: Vec::new(), ngrams: Vec::new() };
+        cutter.each(text, |window| {
+            cut.starts.push(cut.words.len());
+            cut.words.extend_from_slice(window.last(1).unwrap_or_default());
+            cut.words.push(b' ');
+            cut.ngrams.extend(window.last(n).map(xxh3_64));
+        });
+        cut.starts.push(cut.words.len());
+        cut.words.pop();
+        cut
+    }
+
+    fn count(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// The bytes of `n` words.
+    fn ngram(&self, word: usize, n: usize) -> Option<(usize, usize)> {
+        let (&start, &end) = (self.starts.get(word)?, self.starts.get(word + n)?);
+        Some((start, end - 1))
+    }
+}
+
+/// What a text's n-grams add to the index.
+#[derive(Default)]
+struct Grams {
+    /// Each n-gram that counts, at its first place.
+    postings: Vec<(u64, Posting)>,
+    /// The runs inside them.
+    inside: Vec<u64>,
+}
+
+impl Benchmarks {
+    pub(super) fn new(mut items: Vec<Item>, ngram: u32, coverage: Option<&BigRational>) -> Result<Self> {
+        if ngram == 0 || ngram > MOST_WORDS {
+            return Err(Error::Failed(format!("decontaminate: an n-gram of {ngram} words; it has 1 to {MOST_WORDS}")));
+        }
+        let n = usize::try_from(ngram).unwrap_or(usize::MAX);
+        let coverage = coverage.map(Threshold::from_rational).transpose()?;
+        items.par_sort_unstable();
+        let digest = digest(&items, ngram, coverage);
+        let mut cuts: Vec<(Cut, usize)> = items
+            .par_iter()
+            .enumerate()
+            .map_init(
+                || Words::new(Signs::Dropped, n.max(MIN_WORDS)),
+                |cutter, (number, item)| {
+                    item.texts.iter().map(|text| (Cut::new(cutter, text, n), number)).collect::<Vec<_>>()
+                },
+            )
+            .flatten_iter()
+            .collect();
+        if let Some(item) = cuts.iter().find(|(cut, _)| small(cut.words.len()).is_err()).and_then(|c| items.get(c.1)) {
+            return Err(Error::Failed(format!(
+                "decontaminate: item {} of {} has a text of more than 4 GiB",
+                item.name, item.benchmark
+            )));
+        }
+        let common = common_ngrams(&cuts);
+        // The first item that has a text names it.
+        cuts.par_sort_unstable_by(|a, b| (&a.0.words, a.1).cmp(&(&b.0.words, b.1)));
+        cuts.dedup_by(|later, first| later.0.words == first.0.words);
+        let grams: Vec<Grams> = cuts
+            .par_iter()
+            .enumerate()
+            .map_init(
+                || Runs::new(Signs::Dropped, n.min(MIN_WORDS), n),
+                |runs, (number, (cut, _))| match cut.count() >= n.max(MIN_WORDS) {
+                    true => grams(cut, number, n, &common, runs),
+                    false => Ok(Grams::default()),
+                },
+            )
+            .collect::<Result<_>>()?;
+        let texts = cuts
+            .into_iter()
+            .zip(&grams)
+            .filter_map(|((cut, number), grams)| {
+                let item = items.get(number)?;
+                Some(Text {
+                    count: cut.count(),
+                    words: cut.words,
+                    total: u64::try_from(grams.postings.len()).unwrap_or(u64::MAX),
+                    benchmark: item.benchmark.clone(),
+                    item: item.name.clone(),
+                })
+            })
+            .collect();
+        let mut benchmarks = Self {
+            ngram: n,
+            coverage,
+            texts,
+            ngrams: Index::default(),
+            shorts: Index::default(),
+            runs: Filter::new(&[]),
+            summary: Summary::default(),
+            digest,
+        };
+        // While no n-gram is indexed yet: only short texts are looked for.
+        benchmarks.index_shorts(&items)?;
+        let (mut postings, mut inside) = (Vec::new(), Vec::new());
+        for mut of_text in grams {
+            postings.append(&mut of_text.postings);
+            inside.append(&mut of_text.inside);
+        }
+        inside.par_sort_unstable();
+        inside.dedup();
+        benchmarks.runs = Filter::new(&inside);
+        benchmarks.ngrams = Index::new(postings);
+        benchmarks.summary = benchmarks.summarize(items.len(), common.len());
+        Ok(benchmarks)
+    }
+
+    fn summarize(&self, items: usize, common: usize) -> Summary {
+        let nothing_left = self.texts.iter().filter(|text| text.count >= MIN_WORDS && text.total == 0).count();
+        Summary {
+            items: number(items),
+            texts: number(self.texts.len()),
+            too_short: number(self.texts.iter().filter(|text| text.count < MIN_WORDS).count()),
+            nothing_left: number(nothing_left),
+            ngrams: number(self.ngrams.hashes().len()),
+            common_ngrams: number(common),
+        }
+    }
+
+    /// Texts shorter than an n-gram, but for those that stand in many items.
+    fn index_shorts(&mut self, items: &[Item]) -> Result<()> {
+        let n = self.ngram;
+        let mut postings = Vec::new();
+        let mut runs = self.rolling();
+        let wanted = |text: &Text| (MIN_WORDS..n).contains(&text.count) && counts(&text.words);
+        for (number, text) in self.texts.iter().enumerate().filter(|(_, text)| wanted(text)) {
+            let number = small(number)?;
+            let length = small(text.words.len())?;
+            let mut last = None;
+            // Folding folded words changes nothing, so the window's words are the text's.
+            runs.each(&String::from_utf8_lossy(&text.words), |run| last = Some(run.hash()));
+            postings.extend(last.map(|hash| (hash, Posting { text: number, start: 0, length })));
+        }
+        self.shorts = Index::new(postings.clone());
+        // In how many items does each stand?
+        let mut found: Vec<(u32, usize)> = items
+            .par_iter()
+            .enumerate()
+            .map_init(
+                || self.scratch(),
+                |scratch, (number, item)| {
+                    let mut found = Vec::new();
+                    for text in &item.texts {
+                        self.find(scratch, text);
+                        found.extend(scratch.hits.iter().map(|hit| (hit.text, number)));
+                    }
+                    found
+                },
+            )
+            .flatten_iter()
+            .collect();
+        found.par_sort_unstable();
+        found.dedup();
+        let common: Vec<u32> = found
+            .chunk_by(|a, b| a.0 == b.0)
+            .filter(|items| items.len() > MANY_ITEMS)
+            .filter_map(|items| items.first().map(|&(text, _)| text))
+            .collect();
+        postings.retain(|(_, posting)| common.binary_search(&posting.text).is_err());
+        for (_, posting) in &postings {
+            if let Some(text) = self.texts.get_mut(at(posting.text)) {
+                text.total = 1;
+            }
+        }
+        self.shorts = Index::new(postings);
+        Ok(())
+    }
+}
+
+/// N-grams in many items, sorted.
+fn common_ngrams(cuts: &[(Cut, usize)]) -> Vec<u64> {
+    let mut occurrences: Vec<(u64, usize)> =
+        cuts.par_iter().flat_map_iter(|(cut, item)| cut.ngrams.iter().map(|&hash| (hash, *item))).collect();
+    occurrences.par_sort_unstable();
+    occurrences.dedup();
+    occurrences
+        .chunk_by(|a, b| a.0 == b.0)
+        .filter(|items| items.len() > MANY_ITEMS)
+        .filter_map(|items| items.first().map(|&(hash, _)| hash))
+        .collect()
+}
+
+/// The n-grams of text `number` that count, and the runs inside them.
+fn grams(cut: &Cut, number: usize, n: usize, common: &[u64], runs: &mut Runs) -> Result<Grams> {
+    let text = small(number)?;
+    let mut grams = Grams::default();
+    // The last word up to each that proves anything, counted from 1.
+    let mut proving = Vec::with_capacity(cut.count());
+    let mut last = 0;
+    for word in 0..cut.count() {
+        if cut.ngram(word, 1).and_then(|(start, end)| cut.words.get(start..end)).is_some_and(counts) {
+            last = word + 1;
+        }
+        proving.push(last);
+    }
+    // The last n-gram that counts up to each word.
+    let mut counted = Vec::with_capacity(cut.ngrams.len());
+    let mut last = None;
+    for (word, &hash) in cut.ngrams.iter().enumerate() {
+        let proves = proving.get(word + n - 1).is_some_and(|&proving| proving > word);
+        if proves
+            && common.binary_search(&hash).is_err()
+            && let Some((start, end)) = cut.ngram(word, n)
+        {
+            let posting = Posting { text, start: small(start)?, length: small(end - start)? };
+            grams.postings.push((hash, posting));
+            last = Some(word);
+        }
+        counted.push(last);
+    }
+    grams.postings.sort_unstable();
+    grams.postings.dedup_by_key(|(hash, _)| *hash);
+    let run = n.min(MIN_WORDS);
+    let mut word = 0;
+    // Folding folded words changes nothing.
+    runs.each(&String::from_utf8_lossy(&cut.words), |words| {
+        word += 1;
+        // An n-gram holds the run if it starts at the run's first word, or up to n - run words before.
+        let Some(first) = usize::checked_sub(word, run) else { return };
+        let around = counted.get(first).or(counted.last()).copied().flatten();
+        if around.is_some_and(|ngram| first + run <= ngram + n) {
+            grams.inside.push(words.hash());
+        }
+    });
+    Ok(grams)
+}
+
+/// Whether words prove anything: two ASCII letters side by side, or a character outside ASCII.
+fn counts(words: &[u8]) -> bool {
+    let letters = words.iter().map(u8::is_ascii_alphabetic);
+    !words.is_ascii() || letters.clone().zip(letters.skip(1)).any(|pair| pair == (true, true))
+}
