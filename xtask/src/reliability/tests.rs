@@ -11,8 +11,9 @@ use crate::testing::{cargo, succeed};
 pub const FAULTS: Part = Part {
     name: "faults",
     title: "Faults at file operations",
-    about: "A compile of small sources, with every kind of removal and both packings, meets a fault at one of its file \
-            operations; then the same command runs again without it and must end with the same bytes: shards, ledger, report.",
+    about: "A compile of small sources, with every kind of removal and both packings, an export for each trainer, a report and \
+            the cleaning of a work folder meet a fault at one of their file operations; then the same command runs again \
+            without it and must end with the same bytes: shards, ledger and report, the export, the page, or no work folder.",
     run: |run| suite(run, "faults::"),
 };
 
