@@ -50,7 +50,8 @@ pub(super) fn suite(run: &Run<'_>, module: &str) -> Result<()> {
     // The tests would build it too, and say less of what went wrong.
     run.binary()?;
     let mut command = Command::new(cargo());
-    command.args(["test", "--quiet", "-p", "syllabus", "--test", "cli", "--", "--nocapture", module]);
+    // With xtask named too, all is built with the features that it was built with: once.
+    command.args(["test", "--quiet", "-p", "syllabus", "-p", "xtask", "--test", "cli", "--", "--nocapture", module]);
     if !run.quick {
         command.env("SYLLABUS_FAULTS", "all");
     }
