@@ -1,5 +1,7 @@
 //! What can go wrong, sorted by what the caller must do about it: the exit code follows from the kind.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 /// The compiler's result.
@@ -68,4 +70,24 @@ impl Error {
             _ => 1,
         }
     }
+}
+
+/// What a panic said.
+#[must_use]
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("no reason given")
+}
+
+/// Runs a thread's work; a panic in it is an error, so that whoever waits for the thread hears of it.
+///
+/// # Errors
+/// Those of the work, and its panics. What it worked on may be half-changed then, and must not be used again.
+pub(crate) fn or_defect<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        Err(Error::Failed(format!("a thread failed: {} (a defect of Syllabus)", panic_text(&*payload))))
+    })
 }

@@ -102,7 +102,7 @@ fn known(loaded: &Loaded, request: &Request<'_>) -> Result<Known> {
         return Ok(without_data(sizes.clone(), request.threads, near));
     }
     let resolved = loaded.resolve(request.data)?;
-    let sampled: Sampled = sample::sample(&resolved, request.threads)?;
+    let sampled: Sampled = sample::sample(&resolved, request.threads, sample::limits(None))?;
     Ok(Known {
         conditions: Conditions {
             dtype: sampled.contract.dtype,

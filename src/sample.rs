@@ -7,10 +7,11 @@ use crate::curriculum::Resolved;
 use crate::curriculum::checked::TextRule;
 use crate::curriculum::resolved::SourceFile;
 use crate::error::{Error, Result};
-use crate::ingest::decode::{self, Content, Limits, ReadSpec};
+use crate::ingest::decode::{self, Content, Limits, ReadSpec, Room};
 use crate::ingest::{Thin, Verdict, judge};
 use crate::plan::SourceSize;
 use crate::plan::estimate::{Sample, estimate};
+use crate::plan::memory::{DOCUMENT_FACTOR, LEAST_LARGE};
 use crate::plan::predict::Volume;
 use crate::tokenize::contract::{self, Loaded};
 use crate::tokenize::{Contract, Tokenizer};
@@ -45,18 +46,20 @@ pub struct Sampled {
 }
 
 /// Loads the tokenizer and lets the reference judge it on texts of every source.
-pub fn tokenizer(resolved: &Resolved) -> Result<Loaded> {
-    let mut loaded = contract::unjudged(&resolved.tokenizer, &resolved.curriculum.tokenizer, &|| judged(resolved))?;
+pub fn tokenizer(resolved: &Resolved, limits: Limits) -> Result<Loaded> {
+    let samples = || Ok(judged(resolved, limits));
+    let mut loaded = contract::unjudged(&resolved.tokenizer, &resolved.curriculum.tokenizer, &samples)?;
     loaded.judge()?;
     Ok(loaded)
 }
 
 /// Texts of every source for the tokenizer's judge, each with its source's name: the first of a few files, of those the ones
-/// with the smallest keys.
-pub fn judged(resolved: &Resolved) -> Result<Vec<(String, String)>> {
+/// with the smallest keys. A file that cannot be read, or not within `limits`, has none: whoever reads all of it says why.
+#[must_use]
+pub fn judged(resolved: &Resolved, limits: Limits) -> Vec<(String, String)> {
     let mut samples = Vec::new();
     for (source, files) in resolved.curriculum.sources.iter().zip(&resolved.files) {
-        let spec = Arc::new(ReadSpec::of_source(source, small()));
+        let spec = Arc::new(ReadSpec::of_source(source, limits));
         let most = judged_bytes(files);
         let mut texts = Vec::new();
         // Ids that were there before are not the backend's.
@@ -65,7 +68,7 @@ pub fn judged(resolved: &Resolved) -> Result<Vec<(String, String)>> {
         }
         for file in files.iter().step_by(files.len().div_ceil(JUDGED_FILES).max(1)) {
             // They are chosen among four times as much.
-            texts.extend(decode::texts(file, &spec, JUDGED_TEXTS, most * 4)?);
+            texts.extend(decode::texts(file, &spec, JUDGED_TEXTS, most * 4).unwrap_or_default());
         }
         texts.sort_by_cached_key(|text| crate::ingest::key(text));
         texts.truncate(JUDGED);
@@ -77,7 +80,7 @@ pub fn judged(resolved: &Resolved) -> Result<Vec<(String, String)>> {
         });
         samples.extend(texts.into_iter().map(|text| (source.name.clone(), text)));
     }
-    Ok(samples)
+    samples
 }
 
 /// Bytes of a source that the judge should see, the last text over.
@@ -87,14 +90,25 @@ pub fn judged_bytes(files: &[SourceFile]) -> u64 {
     (stored / JUDGED_SHARE).clamp(JUDGED_LEAST, JUDGED_MOST)
 }
 
-/// Bounds for reading the head of a file.
-fn small() -> Limits {
-    Limits { batch_bytes: 256 << 10, ..Limits::default() }
+/// Bounds for reading the heads of files; where memory is limited, with so many bytes of it left.
+#[must_use]
+pub fn limits(left: Option<u64>) -> Limits {
+    let usual = Limits { batch_bytes: 256 << 10, ..Limits::default() };
+    let Some(left) = left else { return usual };
+    // One large piece at a time, in half of what is left: the rest is for what is made of it.
+    let large = (left / 2).max(LEAST_LARGE);
+    Limits {
+        max_page_bytes: usual.max_page_bytes.min(large / 2),
+        held_document_bytes: large / DOCUMENT_FACTOR,
+        small_piece_bytes: usual.small_piece_bytes.min(large / 16),
+        ..usual
+    }
 }
 
 /// Samples every source.
-pub fn sample(resolved: &Resolved, threads: usize) -> Result<Sampled> {
-    let loaded = tokenizer(resolved)?;
+pub fn sample(resolved: &Resolved, threads: usize, limits: Limits) -> Result<Sampled> {
+    let loaded = tokenizer(resolved, limits)?;
+    let room = Room::default();
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
@@ -108,7 +122,7 @@ pub fn sample(resolved: &Resolved, threads: usize) -> Result<Sampled> {
     };
     let (mut bytes, mut seconds) = (0u64, 0f64);
     for (source, files) in resolved.curriculum.sources.iter().zip(&resolved.files) {
-        let spec = Arc::new(ReadSpec::of_source(source, small()));
+        let spec = Arc::new(ReadSpec::of_source(source, limits).sharing(&room));
         let chosen: Vec<_> = files.iter().step_by(files.len().div_ceil(FILES).max(1)).collect();
         let measured: Vec<Result<Measured>> = pool.install(|| {
             use rayon::prelude::*;
@@ -196,4 +210,44 @@ fn measure(
         largest,
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curriculum;
+
+    #[test]
+    fn bounds_follow_memory() {
+        assert_eq!(limits(None).held_document_bytes, u64::MAX);
+        for left in [0, 64 << 20, 1 << 30, u64::MAX] {
+            let Limits { max_page_bytes, held_document_bytes, small_piece_bytes, .. } = limits(Some(left));
+            let large = (left / 2).max(LEAST_LARGE);
+            assert!(max_page_bytes <= large / 2 && held_document_bytes <= large / DOCUMENT_FACTOR);
+            assert!(small_piece_bytes < large / DOCUMENT_FACTOR);
+        }
+    }
+
+    /// What is too large for memory is left to whoever reads all; the judge sees the rest.
+    #[test]
+    fn the_judge_sees_what_memory_has_room_for() {
+        let place = tempfile::tempdir().unwrap();
+        let files = [
+            ("tokenizer.json", "{}".to_owned()),
+            ("long.jsonl", format!("{{\"text\": \"{}\"}}\n", "x".repeat(20 << 20))),
+            ("short.jsonl", "{\"text\": \"short\"}\n".to_owned()),
+            (
+                "curriculum.yaml",
+                "syllabus: 1\nname: judged\ntokenizer: {file: tokenizer.json}\nsequence_length: 16\nsources:\n  \
+                 s: {files: \"*.jsonl\"}\nphases:\n  - {name: only, tokens: 1k, mix: {s: 1}}\n"
+                    .to_owned(),
+            ),
+        ];
+        files.iter().for_each(|(name, text)| fs_err::write(place.path().join(name), text).unwrap());
+        let resolved = curriculum::load(&place.path().join("curriculum.yaml"), false).unwrap().resolve(None).unwrap();
+        let seen =
+            |left| -> Vec<usize> { judged(&resolved, limits(left)).iter().map(|(_, text)| text.len()).collect() };
+        assert_eq!(seen(Some(32 << 20)), [5]);
+        assert!(seen(None).contains(&(20 << 20)));
+    }
 }

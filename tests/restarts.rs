@@ -95,7 +95,7 @@ fn ended_in_a_row() {
     whole.run(&ARGUMENTS).expect(0);
     let takes = started.elapsed();
     let whole = whole.path("out");
-    let (kills, stops) = if all() { (50, 25) } else { (4, 2) };
+    let (kills, stops) = if all() { (100, 25) } else { (4, 2) };
     let kill = |child: &mut Child| child.kill().unwrap();
     let (killed, stopped) = std::thread::scope(|scope| {
         let chains: Vec<_> = [1, 2]

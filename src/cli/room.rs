@@ -42,7 +42,7 @@ pub fn explain(error: &std::io::Error, loaded: &Loaded, options: &Options) -> Er
 fn needs(loaded: &Loaded, options: &Options) -> Result<(u64, u64)> {
     let curriculum = &loaded.curriculum;
     let resolved = loaded.resolve(options.data.as_deref())?;
-    let sampled = sample::sample(&resolved, options.threads)?;
+    let sampled = sample::sample(&resolved, options.threads, crate::compile::sampling_limits(options.memory))?;
     let dtype = sampled.contract.dtype;
     let plan = plan::draft(curriculum, &sampled.sizes, &options.scale, dtype.width())?;
     let conditions = Conditions {

@@ -5,7 +5,9 @@ use std::path::Path;
 use super::Options;
 use crate::error::{Error, Result};
 use crate::plan::memory::{BATCH_FACTOR, DOCUMENT_FACTOR, LEAST_BATCH, LEAST_SEGMENT, least, taken};
+use crate::ingest::decode::Limits;
 use crate::plan::number;
+use crate::sample;
 
 /// Shares of the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +81,12 @@ pub fn check_tokenizer(file: &Path, memory: u64) -> Result<()> {
             number::bytes(memory.into())
         ),
     })
+}
+
+/// Bounds for looking into the sources' files with what `memory` has left.
+#[must_use]
+pub fn sampling_limits(memory: u64) -> Limits {
+    sample::limits(Some(memory.saturating_sub(resident())))
 }
 
 /// Resident memory of this process in bytes, where the system tells (Linux); else a cautious guess.

@@ -99,7 +99,7 @@ impl Started {
                 let bytes: Vec<u64> = resolved.files.iter().map(|files| sample::judged_bytes(files)).collect();
                 judge = loaded.take_judge().map(|judge| Sampling::new(judge, &bytes));
             } else {
-                loaded.also_judge(sample::judged(resolved)?);
+                loaded.also_judge(sample::judged(resolved, budget::sampling_limits(options.memory)));
                 loaded.judge()?;
             }
         }

@@ -11,6 +11,9 @@ use super::checked::Weight;
 /// Largest number of tokens that can be asked for: a million times a trillion.
 pub const MAX_TOKENS: u64 = 1_000_000_000_000_000_000;
 
+/// Most epochs that can be asked for: a fragment's epoch is a number of 32 bits.
+pub const MAX_EPOCHS: u32 = u32::MAX;
+
 /// Longest spelling of a number: what is longer is a mistake, and need not cost time.
 const MAX_DIGITS: usize = 40;
 
@@ -250,7 +253,15 @@ pub fn weight(text: &str) -> Result<Weight, Problem> {
             }
             Ok(Weight::Percent(value / hundred()))
         }
-        "x" => Ok(Weight::Epochs(amount(number)?)),
+        "x" => {
+            let epochs = amount(number)?;
+            if epochs > BigRational::from_integer(MAX_EPOCHS.into()) {
+                return Err(Problem::new(format!(
+                    "`{text}` is more epochs than can be counted (at most {MAX_EPOCHS})"
+                )));
+            }
+            Ok(Weight::Epochs(epochs))
+        }
         _ => match tokens(text) {
             Ok(tokens) => Ok(Weight::Tokens(tokens)),
             Err(problem) if TOKEN_UNITS.iter().any(|(unit, _)| *unit == suffix) => Err(problem),
@@ -374,9 +385,26 @@ mod tests {
         assert_eq!(weight("11.9"), Ok(Weight::Relative(ratio(119, 10))));
         assert_eq!(weight("26.5%"), Ok(Weight::Percent(ratio(265, 1000))));
         assert_eq!(weight("0.5x"), Ok(Weight::Epochs(ratio(1, 2))));
+        assert_eq!(weight("4294967295x"), Ok(Weight::Epochs(ratio(4_294_967_295, 1))));
         assert_eq!(weight("50B"), Ok(Weight::Tokens(50_000_000_000)));
         assert_eq!(weight("0"), Ok(Weight::Relative(ratio(0, 1))));
-        for bad in ["-1", "-1%", "101%", "NaN", ".inf", "1.5.2", "2 x", "rests", "", "%", "x", "1e30B", "half"] {
+        for bad in [
+            "-1",
+            "-1%",
+            "101%",
+            "NaN",
+            ".inf",
+            "1.5.2",
+            "2 x",
+            "rests",
+            "",
+            "%",
+            "x",
+            "1e30B",
+            "half",
+            "1e20x",
+            "4294967295.5x",
+        ] {
             assert!(weight(bad).is_err(), "{bad}");
         }
     }

@@ -12,6 +12,8 @@ pub mod decode;
 mod judge;
 
 pub mod template;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,7 +23,7 @@ use std::time::Duration;
 use num_rational::BigRational;
 
 use crate::curriculum::Resolved;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, or_defect};
 use crate::store::Store;
 use crate::store::journal::Extent;
 use crate::tokenize::judge::Sampling;
@@ -150,11 +152,13 @@ pub fn ingest(
             let watching = std::thread::current();
             let (shared, errors, running) = (&shared, &errors, &running);
             scope.spawn(move || {
-                let before = match &shared.judge {
-                    Some(judge) if number == 0 => judge.probe(tokenizer),
-                    _ => Ok(()),
-                };
-                if let Err(error) = before.and_then(|()| Worker::new(shared, tokenizer)).and_then(Worker::run) {
+                let ended = or_defect(|| {
+                    if let (Some(judge), 0) = (&shared.judge, number) {
+                        judge.probe(tokenizer)?;
+                    }
+                    Worker::new(shared, tokenizer)?.run()
+                });
+                if let Err(error) = ended {
                     watch.stop.store(true, Ordering::Relaxed);
                     errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
                 }

@@ -11,7 +11,7 @@ use super::judge::{Thin, Verdict, judge};
 use super::{Shared, Slot, State};
 use crate::curriculum::checked::OnBadRow;
 use crate::dedup::near::Signer;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, or_defect};
 use crate::plan::number;
 use crate::store::Gathered;
 use crate::store::journal::{Extent, Leaked};
@@ -76,7 +76,8 @@ impl<'a> Worker<'a> {
     }
 
     fn drain(&mut self, slot: &Arc<Slot>) -> Result<()> {
-        let drained = self.draw_all(slot);
+        // A panic too must come to the line below.
+        let drained = or_defect(|| self.draw_all(slot));
         if drained.is_err() || self.shared.watch.stop.load(Ordering::Relaxed) {
             // Its reader may hold the room that others wait for.
             *slot.reader() = State::Done;

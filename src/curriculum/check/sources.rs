@@ -7,6 +7,7 @@ use crate::curriculum::checked::{OnBadRow, Source, SourceId, TemplatePiece, Text
 use crate::curriculum::diagnostics::{Diagnostic, Span};
 use crate::curriculum::filter::Filter;
 use crate::curriculum::names::{self, Meaning};
+use crate::curriculum::units;
 use crate::curriculum::raw::{Count, Item, RawBadRow, RawCurriculum, RawSource, Size, Slot, Text};
 
 /// A row whose text is longer is a bad row, unless said: 64 MiB.
@@ -105,7 +106,7 @@ fn one(id: SourceId, name: &str, raw: &RawSource, check: &mut Check<'_>) -> Sour
         }
         source.tokens = Some(tokens.value.0);
     }
-    source.max_epochs = check.bounded(&raw.max_epochs, "max_epochs", 1, u64::from(u32::MAX));
+    source.max_epochs = check.bounded(&raw.max_epochs, "max_epochs", 1, u64::from(units::MAX_EPOCHS));
     if let Some(condition) = scalar(&raw.r#where) {
         match Filter::parse(&condition.value) {
             Ok(filter) => source.filter = Some(filter),

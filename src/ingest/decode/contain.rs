@@ -7,6 +7,8 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::error::panic_text;
+
 thread_local! {
     static CONTAINED: Cell<bool> = const { Cell::new(false) };
 }
@@ -23,12 +25,5 @@ pub(super) fn contain<T>(decode: impl FnOnce() -> T) -> Result<T, String> {
     // What `decode` works on is dropped by the caller when this fails, so nothing half-changed is seen again.
     let result = catch_unwind(AssertUnwindSafe(decode));
     CONTAINED.with(|contained| contained.set(before));
-    result.map_err(|payload| {
-        let what = payload
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| payload.downcast_ref::<&str>().copied())
-            .unwrap_or("no reason given");
-        format!("the file is damaged: {what}")
-    })
+    result.map_err(|payload| format!("the file is damaged: {}", panic_text(&*payload)))
 }

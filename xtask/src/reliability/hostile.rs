@@ -14,7 +14,8 @@ pub const PART: Part = Part {
     run: |run| {
         tests::suite(run, "hostile::")?;
         // The decoders' own tests of damaged files stand beside the decoders.
-        let decoders = ["test", "--quiet", "-p", "syllabus", "--lib", "ingest::decode::tests::hostile::"];
+        let decoders =
+            ["test", "--quiet", "-p", "syllabus", "-p", "xtask", "--lib", "ingest::decode::tests::hostile::"];
         succeed(Command::new(cargo()).args(decoders).current_dir(run.root).env("SYLLABUS_RESULTS", run.results()))
     },
 };

@@ -94,7 +94,10 @@ impl Run<'_> {
     /// Builds the `syllabus` binary of the profile `dev` (which has the fault layer) and says where it is.
     pub fn binary(&self) -> Result<PathBuf> {
         succeed(
-            std::process::Command::new(cargo()).args(["build", "--quiet", "-p", "syllabus"]).current_dir(self.root),
+            // With xtask named too, all is built with the features that it was built with: once.
+            std::process::Command::new(cargo())
+                .args(["build", "--quiet", "-p", "syllabus", "-p", "xtask"])
+                .current_dir(self.root),
         )?;
         Ok(target(self.root).join("debug/syllabus"))
     }

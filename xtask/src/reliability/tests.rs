@@ -11,8 +11,9 @@ use crate::testing::{cargo, succeed};
 pub const FAULTS: Part = Part {
     name: "faults",
     title: "Faults at file operations",
-    about: "A compile of small sources, with every kind of removal and both packings, meets a fault at one of its file \
-            operations; then the same command runs again without it and must end with the same bytes: shards, ledger, report.",
+    about: "A compile of small sources, with every kind of removal and both packings, an export for each trainer, a report and \
+            the cleaning of a work folder meet a fault at one of their file operations; then the same command runs again \
+            without it and must end with the same bytes: shards, ledger and report, the export, the page, or no work folder.",
     run: |run| suite(run, "faults::"),
 };
 
@@ -49,7 +50,8 @@ pub(super) fn suite(run: &Run<'_>, module: &str) -> Result<()> {
     // The tests would build it too, and say less of what went wrong.
     run.binary()?;
     let mut command = Command::new(cargo());
-    command.args(["test", "--quiet", "-p", "syllabus", "--test", "cli", "--", "--nocapture", module]);
+    // With xtask named too, all is built with the features that it was built with: once.
+    command.args(["test", "--quiet", "-p", "syllabus", "-p", "xtask", "--test", "cli", "--", "--nocapture", module]);
     if !run.quick {
         command.env("SYLLABUS_FAULTS", "all");
     }
