@@ -5,6 +5,7 @@
 //! files to the manifest, start of the process and loading of the tokenizer included.
 
 pub mod corpus;
+mod encoders;
 mod near;
 mod rivals;
 
@@ -38,7 +39,7 @@ pub struct Arguments {
     /// there is one, else the target folder]
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Megabytes of the documents that datatrove and Dolma are given, which are slow; 0 leaves them out
+    /// Megabytes of the documents that other tools are given, which are slow; 0 leaves them out
     #[arg(long, default_value_t = 10.0)]
     datatrove: f64,
     /// File for the raw rows [default: bench.csv under the target folder]
@@ -250,6 +251,12 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
             alone / whole,
             (load + alone) / whole
         );
+        if arguments.datatrove > 0.0 {
+            let (lines, bytes) = rivals::slice(&documents, arguments.datatrove / megabytes);
+            #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+            let slice = (lines.as_str(), bytes as f64 / 1e6);
+            encoders::compare(root, &scratch, (&name, &path), &loaded, slice, arguments.runs)?;
+        }
         let remix = median(remix);
         println!("{name}: re-mix {remix:.2} s, {:.2} of a compile", remix / whole);
         if name == "gpt2" {

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use crate::testing::target;
 
 /// A tool, and what it needs: some ask for packages only once they run.
-const TOOLS: [(&str, &[&str]); 2] = [
+const TOOLS: [(&str, &[&str]); 3] = [
+    ("encoders", &["tokenizers==0.23.3", "tiktoken==0.14.0", "splintr-rs==0.22.0", "numpy"]),
     ("datatrove", &["datatrove==0.10.1", "orjson", "regex", "tokenizers", "spacy", "xxhash<4"]),
     ("dolma", &["dolma==1.2.1"]),
 ];
@@ -67,7 +68,7 @@ pub fn tokenize(
     fs_err::write(&file, lines)?;
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let slice = bytes as f64 / 1e6;
-    for (tool, packages) in TOOLS {
+    for (tool, packages) in TOOLS.into_iter().filter(|(tool, _)| *tool != "encoders") {
         let output = Command::new(python(root, tool)?)
             .arg(root.join("xtask/rivals_tokenize.py"))
             .arg(tool)
