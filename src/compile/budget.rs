@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::Options;
 use crate::error::{Error, Result};
-use crate::plan::memory::{BATCH_FACTOR, DOCUMENT_FACTOR, LEAST_BATCH, LEAST_SEGMENT, least, taken};
 use crate::ingest::decode::Limits;
+use crate::plan::memory::{BATCH_FACTOR, DOCUMENT_FACTOR, LEAST_BATCH, LEAST_SEGMENT, least, taken};
 use crate::plan::number;
 use crate::sample;
 

@@ -33,8 +33,8 @@ use crate::mix::{Draw, SourceStream, StreamError, bits_for};
 use crate::plan::{self, Plan, SourceSize};
 use crate::store::compact::{MOST_SEGMENTS, compact};
 use crate::store::documents::{SourceStore, Survivors};
-use progress::{Progress, Stage, Timed};
 pub use budget::sampling_limits;
+use progress::{Progress, Stage, Timed};
 pub use survive::{Started, Survived, survive};
 
 /// How to compile; nothing in here but `scale`, `thin` and `phases` changes what comes out.

@@ -119,7 +119,9 @@ fn numbers() {
         let text = with("sequence_length: 64", &format!("sequence_length: {number}"));
         check(&mut class, &format!("sequence_length: {number:.40}"), text, &["4:"]);
     }
-    for weight in ["-1", "-5%", "101%", "1e400%", ".nan", "-.inf", ".nan%", "-2x", "1e20x", "4294967296x", "0", "%", &digits] {
+    for weight in
+        ["-1", "-5%", "101%", "1e400%", ".nan", "-.inf", ".nan%", "-2x", "1e20x", "4294967296x", "0", "%", &digits]
+    {
         let text = with("{s: 100%}", &format!("{{s: {weight}}}"));
         check(&mut class, &format!("weight {weight:.40}"), text, &["9:"]);
     }

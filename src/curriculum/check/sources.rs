@@ -7,8 +7,8 @@ use crate::curriculum::checked::{OnBadRow, Source, SourceId, TemplatePiece, Text
 use crate::curriculum::diagnostics::{Diagnostic, Span};
 use crate::curriculum::filter::Filter;
 use crate::curriculum::names::{self, Meaning};
-use crate::curriculum::units;
 use crate::curriculum::raw::{Count, Item, RawBadRow, RawCurriculum, RawSource, Size, Slot, Text};
+use crate::curriculum::units;
 
 /// A row whose text is longer is a bad row, unless said: 64 MiB.
 const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
