@@ -238,7 +238,7 @@ mod tests {
             ("short.jsonl", "{\"text\": \"short\"}\n".to_owned()),
             (
                 "curriculum.yaml",
-                "syllabus: 1\nname: judged\ntokenizer: {file: tokenizer.json}\nsequence_length: 16\nsources:\n  \
+                "syllabus: 1\nname: judged\ntokenizer: {file: tokenizer.json, eos: \"</s>\"}\nsequence_length: 16\nsources:\n  \
                  s: {files: \"*.jsonl\"}\nphases:\n  - {name: only, tokens: 1k, mix: {s: 1}}\n"
                     .to_owned(),
             ),

@@ -71,7 +71,7 @@ fn a_worker_that_panics_is_an_error() {
             let text = rows(if bad == Some(file) { last } else { "" });
             fs_err::write(place.path().join(format!("{file}.jsonl")), text).unwrap();
         }
-        let text = "syllabus: 1\nname: brittle\ntokenizer: {file: tokenizer.json}\nsequence_length: 16\nsources:\n  \
+        let text = "syllabus: 1\nname: brittle\ntokenizer: {file: tokenizer.json, eos: \"</s>\"}\nsequence_length: 16\nsources:\n  \
                     s: {files: \"*.jsonl\"}\nphases:\n  - {name: only, tokens: 1k, mix: {s: 1}}\n";
         fs_err::write(place.path().join("curriculum.yaml"), text).unwrap();
         let loaded = curriculum::load(&place.path().join("curriculum.yaml"), false).unwrap();
