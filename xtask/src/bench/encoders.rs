@@ -78,7 +78,9 @@ pub fn compare(
     fs_err::write(&file, lines)?;
     let texts: Vec<String> = lines
         .lines()
-        .map(|line| Ok(serde_json::from_str::<serde_json::Value>(line)?["text"].as_str().context("no text")?.to_owned()))
+        .map(|line| {
+            Ok(serde_json::from_str::<serde_json::Value>(line)?["text"].as_str().context("no text")?.to_owned())
+        })
         .collect::<Result<_>>()?;
     println!("{name}: encoding {megabytes:.1} MB, {} documents, on one core, caches cold", texts.len());
     let opened_file = TokenizerFile::read(path)?;
