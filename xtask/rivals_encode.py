@@ -38,11 +38,11 @@ def tiktoken(path):
 
     with open(path, encoding="utf-8") as file:
         model = json.load(file)
-    if model["model"].get("type", "BPE") != "BPE" or "Ġ" not in model["model"]["vocab"]:
+    if "ByteLevel" not in json.dumps(model["pre_tokenizer"]):
         sys.exit("it is no byte-level BPE")
     # GPT-2's pattern, unless the file has another.
     pattern = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-    steps = model["pre_tokenizer"]
+    steps = model["pre_tokenizer"] or {}
     for step in steps.get("pretokenizers", [steps]):
         pattern = step.get("pattern", {}).get("Regex", pattern)
     byte = letters()

@@ -39,6 +39,10 @@ pub(super) struct Worker<'a> {
     has_room: bool,
 }
 
+/// Ids that there is room for from one document to the next. What longer ones take is given back, or in time every worker would
+/// hold as much as the longest document of all.
+const KEPT_IDS: usize = 1 << 18;
+
 /// What a long document is worked on under: the room for large pieces, unless its batch has it, and the turn within the piece.
 type Alone<'a> = (Option<Held>, MutexGuard<'a, ()>);
 
@@ -178,7 +182,7 @@ impl<'a> Worker<'a> {
                 }
                 let shared = self.shared;
                 let _alone = self.room_for(bytes)?;
-                self.ids.clear();
+                self.clear_ids();
                 let contract = self.shared.contract;
                 self.ids.extend(contract.bos_id);
                 self.encoder.encode(&text, &mut self.ids)?;
@@ -213,6 +217,11 @@ impl<'a> Worker<'a> {
         self.gathered.counts.read += 1;
         self.gathered.counts.bytes += bytes;
         Ok(())
+    }
+
+    fn clear_ids(&mut self) {
+        self.ids.clear();
+        self.ids.shrink_to(KEPT_IDS);
     }
 
     /// Counts a row that cannot be read, where that is allowed.

@@ -106,7 +106,7 @@ impl Worker<'_> {
             self.gathered.leaks.push(leaked(key, leak));
             return Ok(());
         }
-        self.ids.clear();
+        self.clear_ids();
         self.ids.extend(contract.bos_id);
         self.ids.extend_from_slice(body);
         self.ids.extend(contract.eos_id);
