@@ -1,5 +1,6 @@
 """The stubs: they say of every name what it is at run time, and code that a user would write passes the strictest checks."""
 
+import ast
 import pathlib
 import subprocess
 import sys
@@ -56,6 +57,18 @@ def test_stubs_say_what_is_there(tmp_path):
     allowed.write_text(LEFT_OUT)
     found = mypy("mypy.stubtest", "syllabus", "--concise", *CONFIG, "--allowlist", str(allowed), "--ignore-unused-allowlist")
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_the_loader_has_one_list_of_options():
+    """`Dataset.loader` hands its options to `Loader`, so that stubtest sees only those of `Loader`."""
+    tree = ast.parse((HERE.parent / "syllabus" / "__init__.pyi").read_text())
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+
+    def options(of, name):
+        (found,) = [node for node in classes[of].body if isinstance(node, ast.FunctionDef) and node.name == name]
+        return [ast.dump(part) for part in [found.args.args[-1], *found.args.kwonlyargs, *found.args.kw_defaults]]
+
+    assert options("Dataset", "loader") == options("Loader", "__init__")
 
 
 def test_a_users_code_is_typed(tmp_path):

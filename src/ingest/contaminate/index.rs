@@ -1,4 +1,4 @@
-//! Hashes of n-grams and where they come from: a filter that fits into a core's cache, and sorted arrays behind it.
+//! Hashes of n-grams and where they come from: a filter, read with one trip to memory, and sorted arrays behind it.
 
 use rayon::prelude::*;
 

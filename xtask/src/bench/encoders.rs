@@ -21,14 +21,14 @@ struct Encoded {
 }
 
 /// In a thread of its own: some keep what they have seen by thread.
-fn encode(tokenizer: &dyn Tokenizer, texts: &[String]) -> Result<Encoded> {
+fn encode(tokenizer: &dyn Tokenizer, texts: &[&str]) -> Result<Encoded> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| encode_here(tokenizer, texts));
         thread.join().unwrap_or_else(|_| bail!("an encoder panicked"))
     })
 }
 
-fn encode_here(tokenizer: &dyn Tokenizer, texts: &[String]) -> Result<Encoded> {
+fn encode_here(tokenizer: &dyn Tokenizer, texts: &[&str]) -> Result<Encoded> {
     let mut encoder = tokenizer.encoder();
     let (mut seconds, mut checks) = (0.0, Vec::new());
     let (mut ids, mut bytes) = (Vec::new(), Vec::new());
@@ -65,27 +65,22 @@ fn library(root: &Path, scratch: &Path, library: &str, file: &Path, tokenizer: &
     Ok(Some(Encoded { seconds, checks }))
 }
 
-/// Prints how fast each encodes the documents in `lines`, `megabytes` of text, and in how many its ids are not ours.
+/// Prints how fast each encodes some of the documents, and in how many its ids are not ours.
 pub fn compare(
     root: &Path,
     scratch: &Path,
     (name, path): (&str, &Path),
     ours: &Loaded,
-    (lines, megabytes): (&str, f64),
+    slice: &rivals::Slice<'_>,
     runs: usize,
 ) -> Result<()> {
     let file = scratch.join("encoders.jsonl");
-    fs_err::write(&file, lines)?;
-    let texts: Vec<String> = lines
-        .lines()
-        .map(|line| {
-            Ok(serde_json::from_str::<serde_json::Value>(line)?["text"].as_str().context("no text")?.to_owned())
-        })
-        .collect::<Result<_>>()?;
+    slice.write(&file)?;
+    let rivals::Slice { documents: texts, megabytes } = slice;
     println!("{name}: encoding {megabytes:.1} MB, {} documents, on one core, caches cold", texts.len());
     let opened_file = TokenizerFile::read(path)?;
     let opened = Opened::of(&opened_file, &[])?;
-    let first = encode(ours.tokenizer.as_ref(), &texts)?;
+    let first = encode(ours.tokenizer.as_ref(), texts)?;
     let (mut mine, mut fast) = (vec![first.seconds], Vec::new());
     let say = |tool: &str, seconds: f64, checks: &[u32], mine: f64| {
         let other = checks.iter().zip(&first.checks).filter(|(theirs, ours)| theirs != ours).count();
@@ -101,10 +96,10 @@ pub fn compare(
     let mut refused = None;
     for run in 0..runs {
         if run > 0 {
-            mine.push(encode(ours.tokenizer.as_ref(), &texts)?.seconds);
+            mine.push(encode(ours.tokenizer.as_ref(), texts)?.seconds);
         }
         match Fast::load(&opened, None) {
-            Ok(tokenizer) => fast.push(encode(&tokenizer, &texts)?),
+            Ok(tokenizer) => fast.push(encode(&tokenizer, texts)?),
             Err(why) => refused = Some(why),
         }
     }

@@ -41,7 +41,7 @@ pub struct Arguments {
     out: Option<PathBuf>,
     /// Megabytes of the documents that other tools are given, which are slow; 0 leaves them out
     #[arg(long, default_value_t = 10.0)]
-    datatrove: f64,
+    others: f64,
     /// File for the raw rows [default: bench.csv under the target folder]
     #[arg(long)]
     csv: Option<PathBuf>,
@@ -199,6 +199,8 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let megabytes = bytes as f64 / 1e6;
     println!("{}: {} documents, {megabytes:.1} MB, {} threads", data.display(), documents.len(), arguments.threads);
+    let others = arguments.others > 0.0;
+    let slice = rivals::Slice::new(&documents, arguments.others / megabytes);
     let (mut rows, mut ours, mut gpt2) = (Vec::new(), None, None);
     for (path, eos) in tokenizers(root, &data, arguments)? {
         let name = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
@@ -251,11 +253,8 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
             alone / whole,
             (load + alone) / whole
         );
-        if arguments.datatrove > 0.0 {
-            let (lines, bytes) = rivals::slice(&documents, arguments.datatrove / megabytes);
-            #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-            let slice = (lines.as_str(), bytes as f64 / 1e6);
-            encoders::compare(root, &scratch, (&name, &path), &loaded, slice, arguments.runs)?;
+        if others {
+            encoders::compare(root, &scratch, (&name, &path), &loaded, &slice, arguments.runs)?;
         }
         let remix = median(remix);
         println!("{name}: re-mix {remix:.2} s, {:.2} of a compile", remix / whole);
@@ -265,12 +264,11 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         let speed = near::say(&rows, &name, megabytes);
         ours = ours.or(speed);
     }
-    if let Some((path, eos, whole)) = gpt2.filter(|_| arguments.datatrove > 0.0) {
-        let share = arguments.datatrove / megabytes;
-        rivals::tokenize(root, &scratch, &documents, share, arguments.threads, (&path, &eos, whole))?;
+    if let Some((path, eos, whole)) = gpt2.filter(|_| others) {
+        rivals::tokenize(root, &scratch, &slice, arguments.threads, (&path, &eos, whole))?;
     }
-    if arguments.datatrove > 0.0 {
-        near::datatrove(root, &scratch, &documents, megabytes, arguments.datatrove, arguments.threads, ours)?;
+    if others {
+        near::datatrove(root, &scratch, &slice, arguments.threads, ours)?;
     }
     fs_err::remove_dir_all(&out)?;
     let mut table = "tokenizer,what,run,threads,documents,bytes,seconds,mb_per_s\n".to_owned();

@@ -46,21 +46,18 @@ pub fn say(rows: &[Row], tokenizer: &str, megabytes: f64) -> Option<f64> {
     Some(megabytes / (seconds(rows, tokenizer, NEAR)? - exact).max(1e-9))
 }
 
-/// Runs datatrove on about so many megabytes of the documents, evenly taken; prints its speed and how many times as fast near
+/// Runs datatrove on some of the documents; prints its speed and how many times as fast near
 /// duplicates are here.
 pub fn datatrove(
     root: &Path,
     scratch: &Path,
-    documents: &[&str],
-    megabytes: f64,
-    slice: f64,
+    slice: &rivals::Slice<'_>,
     threads: usize,
     ours: Option<f64>,
 ) -> Result<()> {
     let python = rivals::python(root, "datatrove")?;
-    let (lines, bytes) = rivals::slice(documents, slice / megabytes);
     let file = scratch.join("datatrove.jsonl");
-    fs_err::write(&file, lines)?;
+    slice.write(&file)?;
     let output = Command::new(python)
         .arg(root.join("xtask/near_datatrove.py"))
         .args([&file, &scratch.join("datatrove")])
@@ -74,8 +71,7 @@ pub fn datatrove(
     let said: serde_json::Value = serde_json::from_str(text.lines().last().unwrap_or_default())?;
     let steps = said["seconds"].as_object().context("near_datatrove.py names no seconds")?;
     let took: f64 = steps.values().filter_map(serde_json::Value::as_f64).sum();
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    let slice = bytes as f64 / 1e6;
+    let slice = slice.megabytes;
     println!(
         "datatrove's MinHash (14 x 8) on a slice of {slice:.1} MB, {} documents: {took:.1} s, {:.2} MB/s, {} stay; {}",
         said["documents"],
