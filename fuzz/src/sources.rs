@@ -19,12 +19,12 @@ name: fuzz
 tokenizer: {file: tokenizer.json, eos: "</s>"}
 sequence_length: 16
 sources:
-  plain: {files: a, max_document_bytes: 64k}
-  chosen: {files: b, text: "{meta.title}: {text}", where: "stars IS NULL OR stars > 3 AND lang IN ('en', 'de')", max_document_bytes: 64k}
-  lists: {files: c, tokenized: {column: ids}, max_document_bytes: 64k}
-  megatron: {files: d, tokenized: megatron, max_document_bytes: 64k}
-  datatrove: {files: e, tokenized: {format: datatrove, dtype: u16}, max_document_bytes: 64k}
-  olmo: {files: f, tokenized: {format: olmo, dtype: u16}, max_document_bytes: 64k}
+  plain: {files: a, max_document_bytes: 64KiB}
+  chosen: {files: b, text: "{meta.title}: {text}", where: "stars IS NULL OR stars > 3 AND lang IN ('en', 'de')", max_document_bytes: 64KiB}
+  lists: {files: c, tokenized: {column: ids}, max_document_bytes: 64KiB}
+  megatron: {files: d, tokenized: megatron, max_document_bytes: 64KiB}
+  datatrove: {files: e, tokenized: {format: datatrove, dtype: u16}, max_document_bytes: 64KiB}
+  olmo: {files: f, tokenized: {format: olmo, dtype: u16}, max_document_bytes: 64KiB}
 phases:
   - {name: only, tokens: 1k, mix: {plain: 1, chosen: 1, lists: 1, megatron: 1, datatrove: 1, olmo: 1}}
 "#;

@@ -204,6 +204,9 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'
     };
     manifest.dataset_digest = to_hex(&manifest.recompute_digest()?);
     progress.end();
+    // The report reads what was written; what the mix kept of all documents makes room for it.
+    drop(streams);
+    drop(survivors);
     #[cfg(feature = "report")]
     report::write(&manifest, options, watch, progress, memory.free_bytes)?;
     crate::files::write_whole(&Manifest::path(&options.out), &manifest.to_json()?)?;

@@ -174,8 +174,9 @@ fn by_tokens(stores: &[SourceStore], group: &[Place]) -> Result<Vec<Vec<Place>>>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::builder::Builder;
     use crate::store::fates::Fates;
-    use crate::store::segment::{Builder, Segment};
+    use crate::store::segment::Segment;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
     use syllabus_reader::format::TokenDtype;

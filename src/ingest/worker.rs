@@ -1,34 +1,30 @@
 //! One worker: draws batches, judges rows, gathers documents, commits segments with the rows they cover.
 
+mod gather;
 mod tokenized;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use super::contaminate::{Benchmarks, Leak, Scratch};
+use syllabus_reader::format::tokens;
+
+use super::contaminate::{Benchmarks, Scratch};
 use super::decode::{Batch, Held, Row};
 use super::judge::{Thin, Verdict, judge};
 use super::{Shared, Slot, State};
 use crate::curriculum::checked::OnBadRow;
-use crate::dedup::near::Signer;
+use crate::dedup::near::{Signature, Signer};
 use crate::error::{Error, Result, or_defect};
 use crate::plan::number;
-use crate::store::Gathered;
-use crate::store::journal::{Extent, Leaked};
-use crate::store::segment::Builder;
 use crate::tokenize::{Encoder, Tokenizer};
-
-/// Leaks gathered before they are committed, with whatever documents there are: each is evidence of some hundred bytes.
-const MOST_LEAKS: usize = 4096;
+use gather::Gather;
 
 pub(super) struct Worker<'a> {
     shared: &'a Shared<'a>,
     encoder: Box<dyn Encoder + Send + 'a>,
     thin: Thin,
-    /// The source that the builder gathers for.
-    source: usize,
-    builder: Builder,
-    gathered: Gathered,
+    gather: Gather<'a>,
+    /// Ids on their way from the encoder.
     ids: Vec<u32>,
     /// Bytes of ids, while they are hashed.
     bytes: Vec<u8>,
@@ -52,9 +48,7 @@ impl<'a> Worker<'a> {
             shared,
             encoder: tokenizer.encoder(),
             thin: Thin::new(shared.options.thin.as_ref()),
-            source: 0,
-            builder: Builder::new(shared.contract.dtype, shared.segment_bytes(0)),
-            gathered: Gathered::default(),
+            gather: Gather::new(shared),
             ids: Vec::new(),
             bytes: Vec::new(),
             leaks: shared.options.benchmarks.as_deref().map(|benchmarks| (benchmarks, benchmarks.scratch())),
@@ -76,7 +70,7 @@ impl<'a> Worker<'a> {
         for slot in &shared.slots {
             self.drain(slot)?;
         }
-        self.flush()
+        self.gather.flush()
     }
 
     fn drain(&mut self, slot: &Arc<Slot>) -> Result<()> {
@@ -93,11 +87,7 @@ impl<'a> Worker<'a> {
         let watch = self.shared.watch;
         while !watch.stop.load(Ordering::Relaxed) {
             let Some(batch) = self.draw(slot)? else { return Ok(()) };
-            if slot.source != self.source {
-                self.flush()?;
-                self.source = slot.source;
-                self.builder.set_limit(self.shared.segment_bytes(self.source));
-            }
+            self.gather.turn_to(slot.source)?;
             self.take(slot, &batch)?;
         }
         Ok(())
@@ -135,26 +125,20 @@ impl<'a> Worker<'a> {
                 Error::Failed(message) => Error::Source { file: path.clone(), place: at.to_string(), message },
                 error => error,
             })?;
-            match self.gathered.extents.last_mut() {
-                Some(last) if last.file == file && last.first + last.rows == number => last.rows += 1,
-                _ => self.gathered.extents.push(Extent { file, first: number, rows: 1 }),
-            }
+            self.gather.cover(file, number);
             Ok(())
         })?;
         shared.note_presence(slot.source, &seen);
         Ok(())
     }
 
-    /// Judges one row. It is not yet in the extents: a segment written on its account does not cover it.
+    /// Judges one row. It is not yet covered: a segment written on its account does not cover it.
     fn row(&mut self, place: &dyn Fn() -> String, row: Row<'_>) -> Result<()> {
-        if self.gathered.leaks.len() >= MOST_LEAKS {
-            self.flush()?;
-        }
-        let source = &self.shared.resolved.curriculum.sources[self.source];
+        self.gather.next_row()?;
+        let source = &self.shared.resolved.curriculum.sources[self.gather.source()];
         let text = match row {
             Row::Excluded => {
-                self.gathered.counts.read += 1;
-                self.gathered.counts.filtered.entry("where".to_owned()).or_default().0 += 1;
+                self.gather.excluded();
                 return Ok(());
             }
             Row::Bad(why) => return self.bad(place, why),
@@ -163,79 +147,58 @@ impl<'a> Worker<'a> {
         };
         let bytes = text.len() as u64;
         match judge(&text, &source.rules, self.thin) {
-            Verdict::Empty => self.gathered.counts.empty += 1,
-            Verdict::Filtered(rule) => {
-                let sum = self.gathered.counts.filtered.entry(rule.to_owned()).or_default();
-                sum.0 += 1;
-                sum.1 += bytes;
-            }
+            Verdict::Empty => self.gather.empty(bytes),
+            Verdict::Filtered(rule) => self.gather.filtered(rule, bytes),
             Verdict::Document(key) => {
                 if let Some((benchmarks, scratch)) = &mut self.leaks
                     && let Some(leak) = benchmarks.check(scratch, &text)
                 {
-                    self.gathered.counts.read += 1;
-                    self.gathered.counts.bytes += bytes;
-                    self.gathered.counts.contaminated.0 += 1;
-                    self.gathered.counts.contaminated.1 += bytes;
-                    self.gathered.leaks.push(leaked(key, leak));
+                    self.gather.contaminated(key, leak, bytes);
                     return Ok(());
                 }
-                let shared = self.shared;
                 let _alone = self.room_for(bytes)?;
-                self.clear_ids();
-                let contract = self.shared.contract;
-                self.ids.extend(contract.bos_id);
-                self.encoder.encode(&text, &mut self.ids)?;
-                self.ids.extend(contract.eos_id);
-                if let Some(judge) = &shared.judge {
-                    let of = (self.source, source.name.as_str());
+                self.encode(&text)?;
+                if let Some(judge) = &self.shared.judge {
+                    let of = (self.gather.source(), source.name.as_str());
                     judge.document(of, key, &text, &mut *self.encoder, self.tokenizer.backend())?;
                 }
-                if self.ids.is_empty() {
+                if self.gather.open_tokens() == 0 {
                     // Without BOS and EOS a text may come to no token at all; there is nothing of it to read.
-                    self.gathered.counts.read += 1;
-                    self.gathered.counts.bytes += bytes;
-                    self.gathered.counts.empty += 1;
+                    self.gather.empty(bytes);
                     return Ok(());
                 }
-                let id = self.ids.iter().copied().fold(0, u32::max);
-                if id >= contract.vocab_size {
-                    return Err(Error::Failed(format!("token id {id} is not below {}", contract.vocab_size)));
-                }
-                if self.builder.is_full(self.ids.len()) {
-                    self.flush()?;
-                }
-                self.builder.push(key, &self.ids, text.len())?;
-                self.sign(&text)?;
-                self.gathered.counts.tokenized.documents += 1;
-                self.gathered.counts.tokenized.tokens += self.ids.len() as u64;
-                self.gathered.counts.tokenized.bytes += bytes;
-                self.shared.watch.documents.fetch_add(1, Ordering::Relaxed);
-                self.shared.watch.bytes.fetch_add(bytes, Ordering::Relaxed);
+                let signature = self.sign(&text)?;
+                self.gather.document(key, bytes, signature.as_ref())?;
             }
         }
-        self.gathered.counts.read += 1;
-        self.gathered.counts.bytes += bytes;
         Ok(())
     }
 
-    fn clear_ids(&mut self) {
-        self.ids.clear();
-        self.ids.shrink_to(KEPT_IDS);
+    /// Encodes a text, framed, straight into what is gathered.
+    fn encode(&mut self, text: &str) -> Result<()> {
+        let Self { encoder, ids, gather, shared, .. } = self;
+        ids.clear();
+        ids.extend(shared.contract.bos_id);
+        encoder.encode_in_parts(text, ids, &mut |ids| {
+            gather.add(ids)?;
+            ids.clear();
+            // A backend that knows no parts gives a long document whole.
+            ids.shrink_to(KEPT_IDS);
+            Ok(())
+        })?;
+        gather.add(shared.contract.eos_id.as_slice())
     }
 
     /// Counts a row that cannot be read, where that is allowed.
     fn bad(&mut self, place: &dyn Fn() -> String, why: String) -> Result<()> {
-        let source = &self.shared.resolved.curriculum.sources[self.source];
+        let source = &self.shared.resolved.curriculum.sources[self.gather.source()];
         if source.on_bad_row == OnBadRow::Error {
             return Err(Error::Failed(format!(
                 "{why} (source `{}`; to count such rows and go on, give it `on_bad_row: count`)",
                 source.name
             )));
         }
-        self.gathered.counts.read += 1;
-        self.gathered.counts.bad += 1;
-        self.gathered.counts.note_bad(format!("{}: {why}", place()));
+        self.gather.bad(format!("{}: {why}", place()));
         Ok(())
     }
 
@@ -249,7 +212,7 @@ impl<'a> Worker<'a> {
                  set `max_document_bytes` of source `{}`",
                 number::bytes(bytes.into()),
                 number::bytes(most.into()),
-                shared.resolved.curriculum.sources[self.source].name
+                shared.resolved.curriculum.sources[self.gather.source()].name
             )));
         }
         let alone = bytes > most / (4 * shared.options.threads as u64);
@@ -261,34 +224,23 @@ impl<'a> Worker<'a> {
     }
 
     /// Signs the text that the model reads, which is the ids decoded: nearly always the text itself.
-    fn sign(&mut self, text: &str) -> Result<()> {
-        let Some(signer) = &mut self.signer else { return Ok(()) };
+    fn sign(&mut self, text: &str) -> Result<Option<Signature>> {
+        let Some(signer) = &mut self.signer else { return Ok(None) };
+        if self.tokenizer.lossless() {
+            return Ok(Some(signer.sign(text)));
+        }
+        self.ids.clear();
+        tokens::decode(self.gather.open_bytes(), self.shared.contract.dtype, &mut self.ids);
         let ids = self.shared.contract.unframed(&self.ids);
         let signature = if self.tokenizer.gives_back(text, ids) {
             signer.sign(text)
         } else {
             signer.sign(&self.tokenizer.decode(ids)?)
         };
-        self.builder.sign(&signature);
-        Ok(())
+        self.ids.clear();
+        self.ids.shrink_to(KEPT_IDS);
+        Ok(Some(signature))
     }
-
-    /// Commits what was gathered.
-    fn flush(&mut self) -> Result<()> {
-        if self.gathered.extents.is_empty() {
-            return Ok(());
-        }
-        let name = &self.shared.resolved.curriculum.sources[self.source].name;
-        self.shared.store.commit(name, &mut self.builder, std::mem::take(&mut self.gathered))?;
-        self.shared.segments[self.source].fetch_add(1, Ordering::Relaxed);
-        self.builder.set_limit(self.shared.segment_bytes(self.source));
-        Ok(())
-    }
-}
-
-fn leaked(key: u128, leak: Leak) -> Leaked {
-    let Leak { benchmark, item, ngram, offset, matched, total } = leak;
-    Leaked { document: format!("{key:032x}"), benchmark, item, ngram, offset, matched, total }
 }
 
 fn is_covered(covered: &[(u64, u64)], row: u64) -> bool {

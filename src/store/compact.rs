@@ -7,9 +7,10 @@ use std::path::Path;
 
 use syllabus_reader::format::TokenDtype;
 
+use super::builder::Builder;
 use super::documents::SourceStore;
 use super::fates::{Fate, Fates};
-use super::segment::{Builder, Cursor, Row, Segment};
+use super::segment::{Cursor, Row, Segment};
 use crate::error::Result;
 use crate::files;
 

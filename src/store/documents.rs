@@ -1,5 +1,7 @@
 //! A source's documents over all its segments: the survivors by ranges of the key space, and the held-out ones.
 
+use std::ops::Range;
+
 use crate::error::Result;
 use crate::mix::{Documents, Entry, range_of};
 
@@ -40,15 +42,22 @@ impl SourceStore {
 
     /// Documents of one fate whose keys lie in `[low, high]`, sorted by key (equal keys by their tokens).
     pub fn entries(&self, low: u128, high: u128, fate: Fate) -> Result<Vec<Entry>> {
-        let mut found = Vec::new();
-        let (mut rows, mut fates) = (Vec::new(), Vec::new());
-        for (s, (segment, of)) in self.segments.iter().zip(&self.fates).enumerate() {
+        let mut spans = Vec::with_capacity(self.segments.len());
+        let mut most = 0;
+        for segment in &self.segments {
             let first = segment.lower_bound(low)?;
             let end = match high.checked_add(1) {
                 Some(above) => segment.lower_bound(above)?,
                 None => segment.totals().documents,
             };
-            let mut at = first;
+            spans.push(first..end);
+            most += end.saturating_sub(first);
+        }
+        // At once: a list that grows takes three times its room on the way.
+        let mut found = Vec::with_capacity(usize::try_from(most).unwrap_or(0));
+        let (mut rows, mut fates) = (Vec::new(), Vec::new());
+        for ((s, (segment, of)), span) in self.segments.iter().zip(&self.fates).enumerate().zip(spans) {
+            let Range { start: mut at, end } = span;
             while at < end {
                 let upto = end.min(at + CHUNK);
                 segment.rows(at..upto, &mut rows)?;
@@ -62,7 +71,8 @@ impl SourceStore {
                 at = upto;
             }
         }
-        found.sort_by_key(|entry| entry.key);
+        found.shrink_to_fit();
+        found.sort_unstable_by_key(|entry| entry.key);
         self.order_equal_keys(&mut found)?;
         Ok(found)
     }
@@ -161,7 +171,7 @@ impl Documents for Survivors<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::segment::Builder;
+    use crate::store::builder::Builder;
     use syllabus_reader::format::TokenDtype;
 
     fn key(i: u32) -> u128 {

@@ -9,6 +9,7 @@
 //!   shards               which shards are whole, while a dataset is being written
 //! ```
 
+pub mod builder;
 pub mod compact;
 pub mod documents;
 pub mod fates;
@@ -26,10 +27,11 @@ use syllabus_reader::format::TokenDtype;
 
 use crate::error::{Error, Result};
 use crate::files;
+use builder::Builder;
 use documents::SourceStore;
 use fates::Fates;
 use journal::{Commit, Counts, Extent, Identity, Journal, Leaked, Reuse};
-use segment::{Builder, Segment, Totals};
+use segment::{Segment, Totals};
 
 /// An open store. One process at a time.
 #[derive(Debug)]

@@ -18,20 +18,16 @@
 //! | 72 + 24 R | bytes of text of each row | 4 R |
 //! | 72 + 28 R | tokens | width x T |
 
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use fs_err::File;
 use fs_err::os::unix::fs::FileExt;
 use syllabus_reader::format::TokenDtype;
-use syllabus_reader::format::tokens::encode;
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::signatures;
-use crate::dedup::near::Signature;
 use crate::error::{Error, Result};
-use crate::files::NewFile;
 
 const MAGIC: &[u8; 8] = b"SYLSEG01";
 const HEADER: u64 = 64;
@@ -60,123 +56,8 @@ pub struct Totals {
     pub bytes: u64,
 }
 
-/// Documents gathered in memory until they become a segment.
-#[derive(Debug)]
-pub struct Builder {
-    dtype: TokenDtype,
-    width: usize,
-    limit: usize,
-    rows: Vec<Row>,
-    /// Tokens as they will lie on disk.
-    tokens: Vec<u8>,
-    bytes: u64,
-    /// Near-duplicate signatures, one a row when there are any.
-    signatures: Vec<Signature>,
-}
-
-impl Builder {
-    /// Gathers up to about `limit` bytes.
-    #[must_use]
-    pub fn new(dtype: TokenDtype, limit: usize) -> Self {
-        Self {
-            dtype,
-            width: dtype.width(),
-            limit,
-            rows: Vec::new(),
-            tokens: Vec::new(),
-            bytes: 0,
-            signatures: Vec::new(),
-        }
-    }
-
-    /// Another limit, while nothing has been gathered.
-    pub fn set_limit(&mut self, limit: usize) {
-        if limit != self.limit && self.rows.is_empty() {
-            self.limit = limit;
-            self.tokens = Vec::new();
-        }
-    }
-
-    /// Whether another document of so many tokens goes over the limit.
-    #[must_use]
-    pub fn is_full(&self, tokens: usize) -> bool {
-        let signature = if self.signatures.is_empty() { 0 } else { std::mem::size_of::<Signature>() };
-        let row = std::mem::size_of::<Row>() + signature;
-        !self.rows.is_empty() && self.tokens.len() + tokens * self.width + (self.rows.len() + 1) * row > self.limit
-    }
-
-    /// Whether nothing has been gathered.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// Adds a document. Ids must fit the token width; the contract's vocabulary size makes sure of it.
-    pub fn push(&mut self, key: u128, ids: &[u32], bytes: usize) -> Result<()> {
-        let too_long = || Error::Failed(format!("a document of {} tokens is too long", ids.len()));
-        let start = u64::try_from(self.tokens.len() / self.width).map_err(|_| too_long())?;
-        let tokens = u32::try_from(ids.len()).map_err(|_| too_long())?;
-        let bytes = u32::try_from(bytes).map_err(|_| too_long())?;
-        if self.tokens.capacity() == 0 {
-            // At once, so that growing never holds two copies; pages are taken only when they are written to.
-            self.tokens.reserve_exact(self.limit);
-        }
-        self.tokens.reserve_exact(ids.len() * self.width);
-        encode(ids, self.dtype, &mut self.tokens)?;
-        self.rows.push(Row { key, start, tokens, bytes });
-        self.bytes += u64::from(bytes);
-        Ok(())
-    }
-
-    /// Adds the signature of the document added last. Either every document has one, or none.
-    pub fn sign(&mut self, signature: &Signature) {
-        self.signatures.push(*signature);
-    }
-
-    /// Adds a document whose tokens are bytes as they lie on disk.
-    pub fn push_stored(&mut self, row: &Row, tokens: &[u8]) {
-        let start = (self.tokens.len() / self.width) as u64;
-        self.tokens.extend_from_slice(tokens);
-        self.rows.push(Row { start, ..*row });
-        self.bytes += u64::from(row.bytes);
-    }
-
-    /// Writes the segment to `path`, committed, and empties the builder.
-    pub fn write(&mut self, path: &Path) -> Result<Totals> {
-        let (tokens, width) = (&self.tokens, self.width);
-        let slice = |row: &Row| {
-            let start = usize::try_from(row.start).unwrap_or(usize::MAX) * width;
-            tokens.get(start..start + row.tokens as usize * width).unwrap_or_default()
-        };
-        // The signatures follow their rows: they are told apart by where their tokens began.
-        let mut signed: Vec<(u64, Signature)> = Vec::new();
-        if self.signatures.len() == self.rows.len() {
-            signed = self.rows.iter().map(|row| row.start).zip(self.signatures.drain(..)).collect();
-        }
-        self.rows.sort_unstable_by(|a, b| a.key.cmp(&b.key).then_with(|| slice(a).cmp(slice(b))));
-        if !signed.is_empty() {
-            signatures::write(path, self.rows.iter().map(|row| row.start), &signed)?;
-        }
-        let totals = Totals {
-            documents: self.rows.len() as u64,
-            tokens: (self.tokens.len() / self.width) as u64,
-            bytes: self.bytes,
-        };
-        let mut out = BufWriter::with_capacity(1 << 20, NewFile::create(path)?);
-        write_index(&mut out, self.width, totals, &self.rows)?;
-        for row in &self.rows {
-            out.write_all(slice(row))?;
-        }
-        out.into_inner().map_err(std::io::IntoInnerError::into_error)?.commit()?;
-        self.rows.clear();
-        self.tokens.clear();
-        self.signatures.clear();
-        self.bytes = 0;
-        Ok(totals)
-    }
-}
-
-fn write_index(out: &mut impl Write, width: usize, totals: Totals, rows: &[Row]) -> Result<()> {
+/// Writes all but the tokens: the head and the tables of `rows`, in their order.
+pub(super) fn write_index(out: &mut impl Write, width: usize, totals: Totals, rows: &[Row]) -> Result<()> {
     let mut head = [0u8; 40];
     head[..8].copy_from_slice(MAGIC);
     head[8..12].copy_from_slice(&u32::try_from(width).unwrap_or_default().to_le_bytes());
@@ -394,6 +275,7 @@ fn corrupt(path: &Path, what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::builder::Builder;
     use super::*;
 
     fn build(folder: &Path, documents: &[(u128, Vec<u32>)], dtype: TokenDtype) -> Segment {

@@ -51,7 +51,7 @@ pub fn read(segment: &Path, rows: u64, each: &mut dyn FnMut(u64, &Signature) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::segment::Builder;
+    use crate::store::builder::Builder;
     use syllabus_reader::format::TokenDtype;
 
     #[test]

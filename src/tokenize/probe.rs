@@ -42,8 +42,12 @@ pub fn compare(
     wanted: &[u32],
     text: &str,
 ) -> Result<Option<Difference>> {
-    let mut found = Vec::new();
-    ours.encode(text, &mut found)?;
+    let (mut part, mut found) = (Vec::new(), Vec::new());
+    // As the ingest takes them.
+    ours.encode_in_parts(text, &mut part, &mut |ids| {
+        found.append(ids);
+        Ok(())
+    })?;
     if found == wanted {
         return Ok(None);
     }

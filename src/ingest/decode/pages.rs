@@ -1,39 +1,25 @@
 //! Pages of a Parquet column chunk, their sizes checked before anything is allocated for them.
 //!
-//! The Parquet crate reserves what a page's header says it inflates to, up to 2 GiB. So headers are read here first: they
-//! are Thrift structures (compact protocol) whose leading fields are kind and sizes; the rest is passed over.
+//! The Parquet crate reserves what a page's header says it inflates to, up to 2 GiB. So headers are read here first. It also
+//! holds a page as stored while it inflates it; large pages of Zstandard are inflated here, piece by piece ([`super::inflate`]).
 
-use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parquet::basic::Encoding;
+use parquet::basic::{Compression, Encoding};
 use parquet::column::page::{Page, PageMetadata, PageReader};
-use parquet::errors::{ParquetError, Result};
+use parquet::errors::Result;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::{ChunkReader, SerializedPageReader};
 
 use super::ReadSpec;
+use super::inflate::Inflater;
+use super::page_header::{DICTIONARY_PAGE, Header, HeaderReader, INDEX_PAGE, damaged};
 use super::room::{Held, Shared};
 use super::source::SourceBytes;
 
 /// Longest page header; statistics of long values are in it.
 const MAX_HEADER: u64 = 16 << 20;
-/// Deepest structure in a header.
-const MAX_DEPTH: u32 = 8;
-
-const INDEX_PAGE: i64 = 1;
-const DICTIONARY_PAGE: i64 = 2;
-
-/// What a page's header says.
-#[derive(Debug, Clone, Copy, Default)]
-struct Header {
-    kind: i64,
-    header_bytes: u64,
-    inflated: i64,
-    stored: i64,
-    values: i64,
-}
 
 /// What a reader of pages tells while a column reader owns it.
 #[derive(Debug, Default)]
@@ -77,6 +63,8 @@ pub struct BoundedPages {
     held: Option<Held>,
     next: Option<Header>,
     progress: Arc<Progress>,
+    /// Where the chunk's pages are Zstandard's.
+    inflater: Option<Inflater>,
 }
 
 impl BoundedPages {
@@ -100,7 +88,8 @@ impl BoundedPages {
         let inner = SerializedPageReader::new(Arc::new(source.clone()), chunk, rows, None)?;
         let (source, bounds, held, next) = (source.clone(), bounds.clone(), None, None);
         let max_bytes = bounds.spec.limits().max_page_bytes;
-        Ok(Self { inner, source, offset, end, max_bytes, bounds, held, next, progress })
+        let inflater = matches!(chunk.compression(), Compression::ZSTD(_)).then(Inflater::default);
+        Ok(Self { inner, source, offset, end, max_bytes, bounds, held, next, progress, inflater })
     }
 
     /// The next page's header, checked; pages of indexes are passed over, as the reader beneath does.
@@ -169,10 +158,6 @@ pub fn largest(source: &SourceBytes, chunk: &ColumnChunkMetaData, rows: usize, b
     Ok(largest)
 }
 
-fn damaged(message: &str) -> ParquetError {
-    ParquetError::General(message.to_owned())
-}
-
 impl Iterator for BoundedPages {
     type Item = Result<Page>;
 
@@ -191,7 +176,17 @@ impl PageReader for BoundedPages {
         } else if self.held.is_none() {
             self.held = Some(self.bounds.shared.enter(self.bounds.spec.room()));
         }
-        let page = self.inner.get_next_page()?;
+        let inflated = self.inflater.as_mut().and_then(|inflater| {
+            // What cannot be inflated so is left to the crate, which also says what is wrong with it.
+            inflater.page(&self.source, self.offset, &header)
+        });
+        let page = match inflated {
+            Some(page) => {
+                self.inner.skip_next_page()?;
+                Some(page)
+            }
+            None => self.inner.get_next_page()?,
+        };
         let shares = page.as_ref().is_some_and(|page| page.encoding() == Encoding::DELTA_BYTE_ARRAY);
         let shared = if shares { u64::try_from(header.inflated).unwrap_or(u64::MAX) } else { 0 };
         self.progress.shared_bytes.store(shared, Ordering::Relaxed);
@@ -220,151 +215,5 @@ impl PageReader for BoundedPages {
 
     fn take_deferred_dictionary(&mut self) -> Result<Option<Page>> {
         self.inner.take_deferred_dictionary()
-    }
-}
-
-/// Reads one page header.
-struct HeaderReader<R> {
-    input: R,
-    read: u64,
-    max: u64,
-}
-
-impl<R: Read> HeaderReader<R> {
-    fn new(input: R, max: u64) -> Self {
-        Self { input, read: 0, max }
-    }
-
-    fn read(mut self) -> Result<Header> {
-        let mut header = Header::default();
-        let mut seen = 0_u32;
-        let mut id = 0;
-        while let Some((next, kind)) = self.field(id)? {
-            id = next;
-            match (id, kind) {
-                (1..=3, 5) => {
-                    let value = self.zigzag()?;
-                    seen |= 1 << id;
-                    match id {
-                        1 => header.kind = value,
-                        2 => header.inflated = value,
-                        _ => header.stored = value,
-                    }
-                }
-                // The headers of data pages (both versions) and dictionary pages start with their number of values.
-                (5 | 7 | 8, 12) => header.values = self.first_integer()?,
-                _ => self.skip(kind, MAX_DEPTH)?,
-            }
-        }
-        if seen != 0b1110 {
-            return Err(damaged("a page header lacks its kind or sizes"));
-        }
-        header.header_bytes = self.read;
-        Ok(header)
-    }
-
-    fn byte(&mut self) -> Result<u8> {
-        if self.read >= self.max {
-            return Err(damaged("a page header goes beyond its column chunk"));
-        }
-        let mut one = [0];
-        self.input.read_exact(&mut one).map_err(|e| ParquetError::EOF(e.to_string()))?;
-        self.read += 1;
-        Ok(one[0])
-    }
-
-    fn varint(&mut self) -> Result<u64> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7F) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(damaged("a page header has a number that does not end"))
-    }
-
-    fn zigzag(&mut self) -> Result<i64> {
-        let value = self.varint()?;
-        let half = i64::try_from(value >> 1).map_err(|_| damaged("a page header has a number that is too large"))?;
-        Ok(if value & 1 == 0 { half } else { -half - 1 })
-    }
-
-    /// The id and type of the next field of a structure; `None` at its end.
-    fn field(&mut self, previous: i64) -> Result<Option<(i64, u8)>> {
-        let byte = self.byte()?;
-        if byte == 0 {
-            return Ok(None);
-        }
-        let id = match byte >> 4 {
-            0 => self.zigzag()?,
-            delta => previous.saturating_add(i64::from(delta)),
-        };
-        Ok(Some((id, byte & 0xF)))
-    }
-
-    /// Field 1 of a structure, an integer; 0 without one.
-    fn first_integer(&mut self) -> Result<i64> {
-        let mut value = 0;
-        let mut id = 0;
-        while let Some((next, kind)) = self.field(id)? {
-            id = next;
-            if (id, kind) == (1, 5) {
-                value = self.zigzag()?;
-            } else {
-                self.skip(kind, MAX_DEPTH)?;
-            }
-        }
-        Ok(value)
-    }
-
-    fn pass(&mut self, bytes: u64) -> Result<()> {
-        if bytes > self.max - self.read {
-            return Err(damaged("a page header goes beyond its column chunk"));
-        }
-        let passed = std::io::copy(&mut self.input.by_ref().take(bytes), &mut std::io::sink());
-        if passed.ok() != Some(bytes) {
-            return Err(damaged("the file ends within a page header"));
-        }
-        self.read += bytes;
-        Ok(())
-    }
-
-    fn skip(&mut self, kind: u8, depth: u32) -> Result<()> {
-        let Some(depth) = depth.checked_sub(1) else {
-            return Err(damaged("a page header nests too deeply"));
-        };
-        match kind {
-            1 | 2 => Ok(()),
-            3 => self.pass(1),
-            4..=6 => self.varint().map(|_| ()),
-            7 => self.pass(8),
-            8 => {
-                let length = self.varint()?;
-                self.pass(length)
-            }
-            9 | 10 => {
-                let byte = self.byte()?;
-                let count = if byte >> 4 == 15 { self.varint()? } else { u64::from(byte >> 4) };
-                for _ in 0..count {
-                    match byte & 0xF {
-                        // In a list a boolean takes a byte.
-                        1 | 2 => self.pass(1)?,
-                        element => self.skip(element, depth)?,
-                    }
-                }
-                Ok(())
-            }
-            12 => {
-                let mut id = 0;
-                while let Some((next, kind)) = self.field(id)? {
-                    id = next;
-                    self.skip(kind, depth)?;
-                }
-                Ok(())
-            }
-            _ => Err(damaged("a page header has a field of an unknown type")),
-        }
     }
 }

@@ -1,10 +1,8 @@
 //! A document that comes as ids: held to the contract, keyed, framed, and decoded where its text is asked for.
 
-use std::sync::atomic::Ordering;
-
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{Worker, leaked};
+use super::Worker;
 use crate::curriculum::checked::Frame;
 use crate::error::Result;
 use crate::tokenize::Contract;
@@ -62,11 +60,10 @@ impl Worker<'_> {
     pub(super) fn take_ids(&mut self, place: &dyn Fn() -> String, ids: &[u32]) -> Result<()> {
         let shared = self.shared;
         let contract = shared.contract;
-        let source = &shared.resolved.curriculum.sources[self.source];
+        let source = &shared.resolved.curriculum.sources[self.gather.source()];
         let frame = source.tokenized.as_ref().map_or(Frame::Check, |tokenized| tokenized.frame);
         if ids.is_empty() {
-            self.gathered.counts.read += 1;
-            self.gathered.counts.empty += 1;
+            self.gather.empty(0);
             return Ok(());
         }
         let body = match unframed(ids, contract, frame) {
@@ -74,8 +71,7 @@ impl Worker<'_> {
             Err(why) => return self.bad(place, why),
         };
         if body.is_empty() {
-            self.gathered.counts.read += 1;
-            self.gathered.counts.empty += 1;
+            self.gather.empty(0);
             return Ok(());
         }
         let framing = usize::from(contract.bos_id.is_some()) + usize::from(contract.eos_id.is_some());
@@ -84,11 +80,7 @@ impl Worker<'_> {
         let bytes = size as u64;
         let key = key_of_ids(body, &mut self.bytes);
         if !self.thin.keeps(key) {
-            self.gathered.counts.read += 1;
-            self.gathered.counts.bytes += bytes;
-            let sum = self.gathered.counts.filtered.entry("thin".to_owned()).or_default();
-            sum.0 += 1;
-            sum.1 += bytes;
+            self.gather.filtered("thin", bytes);
             return Ok(());
         }
         let _alone = self.room_for(bytes)?;
@@ -99,32 +91,17 @@ impl Worker<'_> {
         if let (Some((benchmarks, scratch)), Some(text)) = (&mut self.leaks, &text)
             && let Some(leak) = benchmarks.check(scratch, text)
         {
-            self.gathered.counts.read += 1;
-            self.gathered.counts.bytes += bytes;
-            self.gathered.counts.contaminated.0 += 1;
-            self.gathered.counts.contaminated.1 += bytes;
-            self.gathered.leaks.push(leaked(key, leak));
+            self.gather.contaminated(key, leak, bytes);
             return Ok(());
         }
-        self.clear_ids();
-        self.ids.extend(contract.bos_id);
-        self.ids.extend_from_slice(body);
-        self.ids.extend(contract.eos_id);
-        if self.builder.is_full(self.ids.len()) {
-            // This row is in no count yet: what is committed here does not cover it.
-            self.flush()?;
+        for ids in [contract.bos_id.as_slice(), body, contract.eos_id.as_slice()] {
+            // This row is not covered yet: what is committed meanwhile does not cover it.
+            self.gather.add(ids)?;
         }
-        self.builder.push(key, &self.ids, size)?;
-        if let (Some(signer), Some(text)) = (&mut self.signer, &text) {
-            self.builder.sign(&signer.sign(text));
-        }
-        self.gathered.counts.read += 1;
-        self.gathered.counts.bytes += bytes;
-        self.gathered.counts.tokenized.documents += 1;
-        self.gathered.counts.tokenized.tokens += self.ids.len() as u64;
-        self.gathered.counts.tokenized.bytes += bytes;
-        shared.watch.documents.fetch_add(1, Ordering::Relaxed);
-        shared.watch.bytes.fetch_add(bytes, Ordering::Relaxed);
-        Ok(())
+        let signature = match (&mut self.signer, &text) {
+            (Some(signer), Some(text)) => Some(signer.sign(text)),
+            _ => None,
+        };
+        self.gather.document(key, bytes, signature.as_ref())
     }
 }

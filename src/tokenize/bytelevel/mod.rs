@@ -28,7 +28,7 @@ use super::alphabet::letter_of;
 use super::decode::Decoder;
 use super::merge::{Merger, NONE, Pairs, SCAN};
 use super::vocabulary::Vocabulary;
-use super::{Encoder, Tokenizer};
+use super::{Encoder, Sink, Take, Tokenizer};
 use crate::error::{Error, Result};
 
 /// Name and version for the manifest: this crate's own.
@@ -133,39 +133,44 @@ struct Worker<'t> {
 
 impl Encoder for Worker<'_> {
     fn encode(&mut self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
-        let Some(raw) = &self.tokenizer.raw else {
-            self.normalize(text, ids);
-            return Ok(());
-        };
-        for part in raw.split(text) {
-            match part {
-                Part::Token(id) => ids.push(id),
-                Part::Text(start, end) => self.normalize(&text[start..end], ids),
-            }
-        }
-        Ok(())
+        self.parts(text, &mut Sink { ids, take: None })
+    }
+
+    fn encode_in_parts(&mut self, text: &str, ids: &mut Vec<u32>, take: &mut Take<'_>) -> Result<()> {
+        self.parts(text, &mut Sink { ids, take: Some(take) })?;
+        take(ids)
     }
 }
 
 impl Worker<'_> {
-    /// Encodes a piece of text between tokens that were split out of it.
-    fn normalize(&mut self, piece: &str, ids: &mut Vec<u32>) {
-        let tokenizer = self.tokenizer;
-        let text = if tokenizer.nfc { nfc::nfc(piece) } else { Cow::Borrowed(piece) };
-        let Some(normalized) = &tokenizer.normalized else {
-            self.words(text.as_bytes(), ids);
-            return;
-        };
-        for part in normalized.split(&text) {
+    /// Encodes a text between the tokens that are split out of it as it is.
+    fn parts(&mut self, text: &str, sink: &mut Sink<'_, '_>) -> Result<()> {
+        let Some(raw) = &self.tokenizer.raw else { return self.normalize(text, sink) };
+        for part in raw.split(text) {
             match part {
-                Part::Token(id) => ids.push(id),
-                Part::Text(start, end) => self.words(&text.as_bytes()[start..end], ids),
+                Part::Token(id) => sink.ids.push(id),
+                Part::Text(start, end) => self.normalize(&text[start..end], sink)?,
             }
         }
+        Ok(())
+    }
+
+    /// Encodes a piece of text between tokens that were split out of it.
+    fn normalize(&mut self, piece: &str, sink: &mut Sink<'_, '_>) -> Result<()> {
+        let tokenizer = self.tokenizer;
+        let text = if tokenizer.nfc { nfc::nfc(piece) } else { Cow::Borrowed(piece) };
+        let Some(normalized) = &tokenizer.normalized else { return self.words(text.as_bytes(), sink) };
+        for part in normalized.split(&text) {
+            match part {
+                Part::Token(id) => sink.ids.push(id),
+                Part::Text(start, end) => self.words(&text.as_bytes()[start..end], sink)?,
+            }
+        }
+        Ok(())
     }
 
     /// Encodes a text word by word.
-    fn words(&mut self, text: &[u8], ids: &mut Vec<u32>) {
+    fn words(&mut self, text: &[u8], sink: &mut Sink<'_, '_>) -> Result<()> {
         let mut scanner = Scanner::new(self.tokenizer.pattern);
         let mut out = Out { buffer: [0; Out::ROOM], filled: 0 };
         let (mut word, mut at) = (0, 0);
@@ -177,16 +182,18 @@ impl Worker<'_> {
             while starts != 0 {
                 let end = at + starts.trailing_zeros() as usize;
                 starts &= starts - 1;
-                self.word(text, word, end, &mut out, ids);
+                self.word(text, word, end, &mut out, sink.ids);
                 word = end;
             }
-            out.flush(ids);
+            out.flush(sink.ids);
+            sink.passed()?;
             at += BLOCK;
         }
         if word < text.len() {
-            self.word(text, word, text.len(), &mut out, ids);
+            self.word(text, word, text.len(), &mut out, sink.ids);
         }
-        out.flush(ids);
+        out.flush(sink.ids);
+        Ok(())
     }
 
     /// Encodes the word `start..end` of a text.

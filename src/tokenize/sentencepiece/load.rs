@@ -11,10 +11,10 @@ use super::super::file::{AddedToken, Model, Parts};
 use super::super::merges::Merge;
 use super::super::opened::Opened;
 use super::super::vocabulary::Vocabulary;
-use super::SentencePiece;
 use super::cache::ID_LIMIT;
 use super::cuts::Cuts;
 use super::merge::{Fallback, Merges};
+use super::{PIECE, SentencePiece};
 
 /// How a text gets its `▁`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +142,10 @@ impl SentencePiece {
         let whole = model.ignore_merges.unwrap_or(false).then(|| whole(vocabulary));
         if whole.is_some() && split {
             return Err("it ignores merges for words that `Metaspace` splits".into());
+        }
+        // A `▁` is three bytes of a text, and one of what is looked up.
+        if whole.iter().flatten().any(|(piece, _)| piece.len() >= PIECE / META.len_utf8()) {
+            return Err("it ignores merges for words that are longer than what is read at once".into());
         }
         let (raw, normalized) = added_tokens(added, scheme)?;
         let merges = Merges::new(&letters, fallback, &merges)?;

@@ -24,7 +24,7 @@ use self::merge::Merges;
 use super::added::{AddedTokens, Part};
 use super::decode::Decoder;
 use super::merge::Merger;
-use super::{Encoder, Tokenizer};
+use super::{Encoder, Sink, Take, Tokenizer};
 use crate::error::{Error, Result};
 
 /// Name and version for the manifest: this crate's own.
@@ -35,6 +35,13 @@ const META: &[u8] = "▁".as_bytes();
 
 /// Zeros after a text, so that a block of 64 bytes or a key of 16 can be read from any place in it.
 const PADDING: usize = 80;
+
+/// Bytes of text that are looked for cuts at once.
+const BLOCK: usize = 64;
+
+/// Bytes of text that are laid into the buffer at once: with their ids they stay in the nearest caches. Few in tests, so that
+/// their short texts come in several pieces.
+const PIECE: usize = if cfg!(test) { 256 } else { 16 << 10 };
 
 /// A SentencePiece-BPE tokenizer.
 #[derive(Debug)]
@@ -96,7 +103,7 @@ fn index(number: u64) -> usize {
 /// One worker's buffers and cache.
 struct Worker<'t> {
     tokenizer: &'t SentencePiece,
-    /// The piece being encoded, normalized, a space for each `▁`, and [`PADDING`].
+    /// What is being encoded, normalized, a space for each `▁`, and [`PADDING`].
     text: Vec<u8>,
     cache: Cache,
     merger: Merger,
@@ -105,33 +112,37 @@ struct Worker<'t> {
 
 impl Encoder for Worker<'_> {
     fn encode(&mut self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
-        let Some(raw) = &self.tokenizer.raw else {
-            self.piece(text, true, ids);
-            return Ok(());
-        };
-        for part in raw.split(text) {
-            match part {
-                Part::Token(id) => ids.push(id),
-                Part::Text(start, end) => self.piece(&text[start..end], start == 0, ids),
-            }
-        }
-        Ok(())
+        self.parts(text, &mut Sink { ids, take: None })
+    }
+
+    fn encode_in_parts(&mut self, text: &str, ids: &mut Vec<u32>, take: &mut Take<'_>) -> Result<()> {
+        self.parts(text, &mut Sink { ids, take: Some(take) })?;
+        take(ids)
     }
 }
 
 impl Worker<'_> {
+    /// Encodes a text between the tokens that are split out of it as it is.
+    fn parts(&mut self, text: &str, sink: &mut Sink<'_, '_>) -> Result<()> {
+        let Some(raw) = &self.tokenizer.raw else { return self.piece(text, true, sink) };
+        for part in raw.split(text) {
+            match part {
+                Part::Token(id) => sink.ids.push(id),
+                Part::Text(start, end) => self.piece(&text[start..end], start == 0, sink)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Encodes a piece of text between tokens that were split out of it; `first` when it begins the text.
-    fn piece(&mut self, piece: &str, first: bool, ids: &mut Vec<u32>) {
+    fn piece(&mut self, piece: &str, first: bool, sink: &mut Sink<'_, '_>) -> Result<()> {
         if piece.is_empty() {
-            return;
+            return Ok(());
         }
         let tokenizer = self.tokenizer;
         match tokenizer.scheme {
             Scheme::Normalizer { prepend } => {
-                let Some(normalized) = &tokenizer.normalized else {
-                    self.fill(piece.as_bytes(), prepend);
-                    return self.word(ids);
-                };
+                let Some(normalized) = &tokenizer.normalized else { return self.word(piece, prepend, sink) };
                 let mut text = String::with_capacity(piece.len() + 1);
                 if prepend {
                     text.push(' ');
@@ -139,11 +150,8 @@ impl Worker<'_> {
                 text.push_str(&piece.replace(super::decode::META, " "));
                 for part in normalized.split(&text) {
                     match part {
-                        Part::Token(id) => ids.push(id),
-                        Part::Text(start, end) => {
-                            self.fill(&text.as_bytes()[start..end], false);
-                            self.word(ids);
-                        }
+                        Part::Token(id) => sink.ids.push(id),
+                        Part::Text(start, end) => self.word(&text[start..end], false, sink)?,
                     }
                 }
             }
@@ -151,30 +159,25 @@ impl Worker<'_> {
                 let prefix =
                     |text: &str, first: bool| prepend.applies(first) && !text.starts_with([' ', super::decode::META]);
                 let Some(normalized) = &tokenizer.normalized else {
-                    self.fill(piece.as_bytes(), prefix(piece, first));
-                    return self.word(ids);
+                    return self.word(piece, prefix(piece, first), sink);
                 };
                 for part in normalized.split(piece) {
                     match part {
-                        Part::Token(id) => ids.push(id),
+                        Part::Token(id) => sink.ids.push(id),
                         Part::Text(start, end) => {
                             let text = &piece[start..end];
-                            self.fill(text.as_bytes(), prefix(text, first && start == 0));
-                            self.word(ids);
+                            self.word(text, prefix(text, first && start == 0), sink)?;
                         }
                     }
                 }
             }
         }
+        Ok(())
     }
 
-    /// Lays a text into the buffer, after a space when `prefix`, with a space for each `▁`.
-    fn fill(&mut self, text: &[u8], prefix: bool) {
-        self.text.clear();
-        self.text.reserve(text.len() + 1 + PADDING);
-        if prefix {
-            self.text.push(b' ');
-        }
+    /// Lays a text into the buffer, behind what is there, with a space for each `▁`.
+    fn fill(&mut self, text: &[u8]) {
+        self.text.reserve(text.len() + PADDING);
         let mut done = 0;
         for at in self.meta.find_iter(text) {
             self.text.extend_from_slice(&text[done..at]);
@@ -184,42 +187,65 @@ impl Worker<'_> {
         self.text.extend_from_slice(&text[done..]);
     }
 
-    /// Encodes the buffer, which the model sees as one word.
-    fn word(&mut self, ids: &mut Vec<u32>) {
-        let length = self.text.len();
-        if let Some(whole) = &self.tokenizer.whole
-            && let Ok(at) = whole.binary_search_by(|(piece, _)| piece.as_ref().cmp(&self.text))
-        {
-            ids.push(whole[at].1);
-            return;
+    /// Encodes a text, after a space when `prefix`, which the model sees as one word. The text comes through the buffer piece by
+    /// piece; of one piece only what follows its last cut stays there for the next.
+    fn word(&mut self, text: &str, prefix: bool, sink: &mut Sink<'_, '_>) -> Result<()> {
+        let tokenizer = self.tokenizer;
+        self.text.clear();
+        if prefix {
+            self.text.push(b' ');
         }
-        self.text.resize(length + PADDING, 0);
-        let cuts = &self.tokenizer.cuts;
-        let mut start = 0;
-        let mut before = 0;
-        let mut block = 0;
+        let (mut start, mut block, mut before) = (0, 0, 0);
         let mut out = Out { buffer: [0; Out::ROOM], filled: 0 };
-        while block < length {
-            let mut ends = cuts.block(&self.text, block, &mut before);
-            if block == 0 {
-                ends &= !1;
+        let mut rest = text;
+        loop {
+            let piece;
+            (piece, rest) = rest.split_at(rest.floor_char_boundary(PIECE));
+            self.fill(piece.as_bytes());
+            let last = rest.is_empty();
+            let length = self.text.len();
+            if last
+                && piece.len() == text.len()
+                && let Some(whole) = &tokenizer.whole
+                && let Ok(at) = whole.binary_search_by(|(piece, _)| piece.as_ref().cmp(&self.text))
+            {
+                sink.ids.push(whole[at].1);
+                return Ok(());
             }
-            if length - block < 64 {
-                ends &= (1 << (length - block)) - 1;
+            self.text.resize(length + PADDING, 0);
+            // A block must be whole, with the character at its end, until nothing follows.
+            let upto = if last { length } else { length.saturating_sub(BLOCK + 2) };
+            while block < upto {
+                let mut ends = tokenizer.cuts.block(&self.text, block, &mut before);
+                if block == 0 {
+                    ends &= !1;
+                }
+                if length - block < BLOCK {
+                    ends &= (1 << (length - block)) - 1;
+                }
+                while ends != 0 {
+                    let end = block + ends.trailing_zeros() as usize;
+                    ends &= ends - 1;
+                    self.segment(start, end, &mut out, sink.ids);
+                    start = end;
+                }
+                out.flush(sink.ids);
+                sink.passed()?;
+                block += BLOCK;
             }
-            while ends != 0 {
-                let end = block + ends.trailing_zeros() as usize;
-                ends &= ends - 1;
-                self.segment(start, end, &mut out, ids);
-                start = end;
+            if last {
+                if start < length {
+                    self.segment(start, length, &mut out, sink.ids);
+                }
+                out.flush(sink.ids);
+                return Ok(());
             }
-            out.flush(ids);
-            block += 64;
+            self.text.truncate(length);
+            self.text.drain(..start);
+            // The block is beyond the cut, so it is never the first again.
+            block -= start;
+            start = 0;
         }
-        if start < length {
-            self.segment(start, length, &mut out, ids);
-        }
-        out.flush(ids);
     }
 
     /// Encodes the segment `start..end` of the buffer.

@@ -109,7 +109,10 @@ fn text() -> impl Strategy<Value = String> {
         1 => prop::sample::select(vec!["z", "ж", "🦀", "\0", "\u{301}", "  ", "▁▁", "\t"]),
         1 => prop::sample::select(vec!["<s>", "<unk>", "ab", "a c", "s>b", "<s>b", " <s>", "<0x41>", "aaaaaaaaaaaaaaaa", "                  "]),
     ];
-    prop::collection::vec(part, 0..60).prop_map(|parts| parts.concat())
+    // Long ones are laid into the buffer in several pieces.
+    prop_oneof![4 => 0..60_usize, 1 => 60..700_usize]
+        .prop_flat_map(move |length| prop::collection::vec(part.clone(), length))
+        .prop_map(|parts| parts.concat())
 }
 
 proptest! {

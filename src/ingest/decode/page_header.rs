@@ -1,0 +1,190 @@
+//! Headers of Parquet pages: Thrift structures (compact protocol) whose leading fields are kind and sizes. What is not asked for
+//! is passed over.
+
+use std::io::Read;
+
+use parquet::errors::{ParquetError, Result};
+
+/// Deepest structure in a header.
+const MAX_DEPTH: u32 = 8;
+
+/// The kind of a data page of version 1.
+pub const DATA_PAGE: i64 = 0;
+/// The kind of a page of indexes.
+pub const INDEX_PAGE: i64 = 1;
+/// The kind of a dictionary page.
+pub const DICTIONARY_PAGE: i64 = 2;
+
+/// What a page's header says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Header {
+    /// What the page holds.
+    pub kind: i64,
+    /// Bytes of the header itself.
+    pub header_bytes: u64,
+    /// Bytes of the page once inflated.
+    pub inflated: i64,
+    /// Bytes of the page as stored, without its header.
+    pub stored: i64,
+    /// Values, nulls among them.
+    pub values: i64,
+    /// Of a data page of version 1, the encodings of values, definition levels and repetition levels.
+    pub encodings: [i64; 3],
+}
+
+/// The error of a page that is not as it should be.
+pub fn damaged(message: &str) -> ParquetError {
+    ParquetError::General(message.to_owned())
+}
+
+/// Reads one page header.
+pub struct HeaderReader<R> {
+    input: R,
+    read: u64,
+    max: u64,
+}
+
+impl<R: Read> HeaderReader<R> {
+    /// Reads from `input`, `max` bytes at most.
+    pub fn new(input: R, max: u64) -> Self {
+        Self { input, read: 0, max }
+    }
+
+    /// The header.
+    pub fn read(mut self) -> Result<Header> {
+        let mut header = Header::default();
+        let mut seen = 0_u32;
+        let mut id = 0;
+        while let Some((next, kind)) = self.field(id)? {
+            id = next;
+            match (id, kind) {
+                (1..=3, 5) => {
+                    let value = self.zigzag()?;
+                    seen |= 1 << id;
+                    match id {
+                        1 => header.kind = value,
+                        2 => header.inflated = value,
+                        _ => header.stored = value,
+                    }
+                }
+                // The headers of data pages (both versions) and dictionary pages start with their number of values.
+                (5, 12) => {
+                    let [values, encoding, definitions, repetitions] = self.integers()?;
+                    header.values = values;
+                    header.encodings = [encoding, definitions, repetitions];
+                }
+                (7 | 8, 12) => [header.values, ..] = self.integers()?,
+                _ => self.skip(kind, MAX_DEPTH)?,
+            }
+        }
+        if seen != 0b1110 {
+            return Err(damaged("a page header lacks its kind or sizes"));
+        }
+        header.header_bytes = self.read;
+        Ok(header)
+    }
+
+    fn byte(&mut self) -> Result<u8> {
+        if self.read >= self.max {
+            return Err(damaged("a page header goes beyond its column chunk"));
+        }
+        let mut one = [0];
+        self.input.read_exact(&mut one).map_err(|e| ParquetError::EOF(e.to_string()))?;
+        self.read += 1;
+        Ok(one[0])
+    }
+
+    fn varint(&mut self) -> Result<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7F) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(damaged("a page header has a number that does not end"))
+    }
+
+    fn zigzag(&mut self) -> Result<i64> {
+        let value = self.varint()?;
+        let half = i64::try_from(value >> 1).map_err(|_| damaged("a page header has a number that is too large"))?;
+        Ok(if value & 1 == 0 { half } else { -half - 1 })
+    }
+
+    /// The id and type of the next field of a structure; `None` at its end.
+    fn field(&mut self, previous: i64) -> Result<Option<(i64, u8)>> {
+        let byte = self.byte()?;
+        if byte == 0 {
+            return Ok(None);
+        }
+        let id = match byte >> 4 {
+            0 => self.zigzag()?,
+            delta => previous.saturating_add(i64::from(delta)),
+        };
+        Ok(Some((id, byte & 0xF)))
+    }
+
+    /// Fields 1 to 4 of a structure as far as they are integers; 0 where they are not.
+    fn integers(&mut self) -> Result<[i64; 4]> {
+        let mut values = [0; 4];
+        let mut id = 0;
+        while let Some((next, kind)) = self.field(id)? {
+            id = next;
+            match (usize::try_from(id - 1).ok().and_then(|at| values.get_mut(at)), kind) {
+                (Some(value), 5) => *value = self.zigzag()?,
+                _ => self.skip(kind, MAX_DEPTH)?,
+            }
+        }
+        Ok(values)
+    }
+
+    fn pass(&mut self, bytes: u64) -> Result<()> {
+        if bytes > self.max - self.read {
+            return Err(damaged("a page header goes beyond its column chunk"));
+        }
+        let passed = std::io::copy(&mut self.input.by_ref().take(bytes), &mut std::io::sink());
+        if passed.ok() != Some(bytes) {
+            return Err(damaged("the file ends within a page header"));
+        }
+        self.read += bytes;
+        Ok(())
+    }
+
+    fn skip(&mut self, kind: u8, depth: u32) -> Result<()> {
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(damaged("a page header nests too deeply"));
+        };
+        match kind {
+            1 | 2 => Ok(()),
+            3 => self.pass(1),
+            4..=6 => self.varint().map(|_| ()),
+            7 => self.pass(8),
+            8 => {
+                let length = self.varint()?;
+                self.pass(length)
+            }
+            9 | 10 => {
+                let byte = self.byte()?;
+                let count = if byte >> 4 == 15 { self.varint()? } else { u64::from(byte >> 4) };
+                for _ in 0..count {
+                    match byte & 0xF {
+                        // In a list a boolean takes a byte.
+                        1 | 2 => self.pass(1)?,
+                        element => self.skip(element, depth)?,
+                    }
+                }
+                Ok(())
+            }
+            12 => {
+                let mut id = 0;
+                while let Some((next, kind)) = self.field(id)? {
+                    id = next;
+                    self.skip(kind, depth)?;
+                }
+                Ok(())
+            }
+            _ => Err(damaged("a page header has a field of an unknown type")),
+        }
+    }
+}
