@@ -5,13 +5,13 @@ use parquet::basic::Encoding;
 use parquet::column::page::Page;
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
-use super::page_header::{DATA_PAGE, Header};
+use super::page_header::{DATA_PAGE, DICTIONARY_PAGE, Header};
 use super::source::SourceBytes;
 
-/// Bytes as stored of the smallest page that is inflated here.
-const LEAST: usize = 256 << 10;
+/// Bytes as stored of the smallest page that is inflated here. Few in tests, so that their files have such pages.
+const LEAST: usize = if cfg!(test) { 64 } else { 256 << 10 };
 /// Bytes read at a time.
-const PIECE: usize = 128 << 10;
+const PIECE: usize = if cfg!(test) { 100 } else { 128 << 10 };
 /// Largest window: 8 MiB, that of the highest ordinary levels. A page that needs a larger one is not inflated here.
 const WINDOW_LOG: u32 = 23;
 
@@ -22,19 +22,32 @@ pub struct Inflater {
 }
 
 impl Inflater {
-    /// A data page (version 1) whose header, `header`, lies at `offset`. `None` when it is another kind of page, is small, or
-    /// cannot be inflated to what its header says.
+    /// A dictionary page or data page of version 1, whose header, `header`, lies at `offset`. `None` when it is another kind of
+    /// page, is small, or cannot be inflated to what its header says.
     pub fn page(&mut self, source: &SourceBytes, offset: u64, header: &Header) -> Option<Page> {
         let stored = usize::try_from(header.stored).ok().filter(|stored| *stored >= LEAST)?;
-        if header.kind != DATA_PAGE {
-            return None;
-        }
-        let [encoding, def_level_encoding, rep_level_encoding] = header.encodings.map(encoding);
-        let (encoding, def_level_encoding, rep_level_encoding) = (encoding?, def_level_encoding?, rep_level_encoding?);
         let num_values = u32::try_from(header.values).ok()?;
         let inflated = usize::try_from(header.inflated).ok()?;
-        let buf = Bytes::from(self.inflate(source, offset + header.header_bytes, stored, inflated)?);
-        Some(Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, statistics: None })
+        let [values, definitions, repetitions] = header.encodings.map(encoding);
+        let encoding = values?;
+        let mut inflate = || Some(Bytes::from(self.inflate(source, offset + header.header_bytes, stored, inflated)?));
+        match header.kind {
+            DATA_PAGE => {
+                let (def_level_encoding, rep_level_encoding) = (definitions?, repetitions?);
+                let buf = inflate()?;
+                Some(Page::DataPage {
+                    buf,
+                    num_values,
+                    encoding,
+                    def_level_encoding,
+                    rep_level_encoding,
+                    statistics: None,
+                })
+            }
+            // Whether its values are sorted is asked by nobody.
+            DICTIONARY_PAGE => Some(Page::DictionaryPage { buf: inflate()?, num_values, encoding, is_sorted: false }),
+            _ => None,
+        }
     }
 
     fn inflate(&mut self, source: &SourceBytes, mut offset: u64, stored: usize, inflated: usize) -> Option<Vec<u8>> {
@@ -140,7 +153,11 @@ mod tests {
                 assert!(inflater.page(&source, 0, &other).is_none(), "{other:?}");
             }
         }
-        let (source, header) = stored(folder.path(), &text[..1000], &[&text[..1000]]);
+        let (source, header) = stored(folder.path(), &text, &[&text]);
+        let dictionary = Header { kind: DICTIONARY_PAGE, encodings: [2, 0, 0], ..header };
+        let page = inflater.page(&source, 0, &dictionary).expect("inflated");
+        assert!(matches!(page, Page::DictionaryPage { buf, num_values: 7, .. } if buf == text));
+        let (source, header) = stored(folder.path(), &text[..20], &[&text[..20]]);
         assert!(inflater.page(&source, 0, &header).is_none(), "a small page");
     }
 }

@@ -28,7 +28,8 @@ pub struct Header {
     pub stored: i64,
     /// Values, nulls among them.
     pub values: i64,
-    /// Of a data page of version 1, the encodings of values, definition levels and repetition levels.
+    /// Of a data page of version 1, the encodings of values, definition levels and repetition levels; of a dictionary page, that
+    /// of its values.
     pub encodings: [i64; 3],
 }
 
@@ -68,12 +69,11 @@ impl<R: Read> HeaderReader<R> {
                     }
                 }
                 // The headers of data pages (both versions) and dictionary pages start with their number of values.
-                (5, 12) => {
+                (5 | 7 | 8, 12) => {
                     let [values, encoding, definitions, repetitions] = self.integers()?;
                     header.values = values;
                     header.encodings = [encoding, definitions, repetitions];
                 }
-                (7 | 8, 12) => [header.values, ..] = self.integers()?,
                 _ => self.skip(kind, MAX_DEPTH)?,
             }
         }

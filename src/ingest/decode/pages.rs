@@ -65,6 +65,8 @@ pub struct BoundedPages {
     progress: Arc<Progress>,
     /// Where the chunk's pages are Zstandard's.
     inflater: Option<Inflater>,
+    /// The dictionary was inflated here.
+    gave_dictionary: bool,
 }
 
 impl BoundedPages {
@@ -89,7 +91,19 @@ impl BoundedPages {
         let (source, bounds, held, next) = (source.clone(), bounds.clone(), None, None);
         let max_bytes = bounds.spec.limits().max_page_bytes;
         let inflater = matches!(chunk.compression(), Compression::ZSTD(_)).then(Inflater::default);
-        Ok(Self { inner, source, offset, end, max_bytes, bounds, held, next, progress, inflater })
+        Ok(Self {
+            inner,
+            source,
+            offset,
+            end,
+            max_bytes,
+            bounds,
+            held,
+            next,
+            progress,
+            inflater,
+            gave_dictionary: false,
+        })
     }
 
     /// The next page's header, checked; pages of indexes are passed over, as the reader beneath does.
@@ -183,6 +197,7 @@ impl PageReader for BoundedPages {
         let page = match inflated {
             Some(page) => {
                 self.inner.skip_next_page()?;
+                self.gave_dictionary |= header.kind == DICTIONARY_PAGE;
                 Some(page)
             }
             None => self.inner.get_next_page()?,
@@ -214,6 +229,10 @@ impl PageReader for BoundedPages {
     }
 
     fn take_deferred_dictionary(&mut self) -> Result<Option<Page>> {
+        // What was handed out already is for the reader beneath a page that was skipped.
+        if self.gave_dictionary {
+            return Ok(None);
+        }
         self.inner.take_deferred_dictionary()
     }
 }
