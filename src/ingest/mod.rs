@@ -247,7 +247,7 @@ struct Shared<'a> {
 
 /// A source's first segments are of so many bytes at most: touching memory costs more than one more file, and a corpus some
 /// times as large takes no more of it.
-const FIRST_SEGMENTS: usize = 16 << 20;
+const FIRST_SEGMENTS: usize = 8 << 20;
 /// After so many segments the next ones are twice as large, so that large sources do not come to too many files.
 const SAME_SIZE: u64 = 64;
 
