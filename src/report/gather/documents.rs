@@ -91,7 +91,10 @@ impl Job<'_> {
             // The pass's run of keys, by their upper halves.
             let border = |pass: u64| u64::try_from((u128::from(pass) << 64) / u128::from(passes)).unwrap_or(u64::MAX);
             let (from, to) = (border(pass), if pass + 1 == passes { u64::MAX } else { border(pass + 1) - 1 });
-            let (mut parts, reads) = self.gather(|high, low| low <= least && (from..=to).contains(&high))?;
+            // Keys are hashes, so what is wanted comes to about its share; a table that grows would be held twice on the way.
+            let share = (self.fragments >> shift) / passes;
+            let room = usize::try_from(share + share / 16 + 1024).unwrap_or(0);
+            let (mut parts, reads) = self.gather(room, |high, low| low <= least && (from..=to).contains(&high))?;
             parts.par_sort_unstable();
             for document in parts.chunk_by(|a, b| (a.high, a.low) == (b.high, b.low)) {
                 one(document, &reads, &mut found);
@@ -100,11 +103,11 @@ impl Job<'_> {
         Ok(found)
     }
 
-    fn gather(&self, wanted: impl Fn(u64, u64) -> bool + Sync) -> Result<(Vec<Part>, Vec<Read>)> {
+    fn gather(&self, room: usize, wanted: impl Fn(u64, u64) -> bool + Sync) -> Result<(Vec<Part>, Vec<Read>)> {
         let shards: Vec<(usize, &str)> = (self.manifest.phases.iter().enumerate())
             .flat_map(|(phase, of)| of.shards.iter().map(move |shard| (phase, shard.file.as_str())))
             .collect();
-        let all = Mutex::new(Vec::new());
+        let all = Mutex::new(Vec::with_capacity(room));
         let reads = Mutex::new(Reads::default());
         shards.par_iter().try_for_each(|&(phase, file)| -> Result<()> {
             let (rows, sources) = open(self.dir, file, self.names)?;
