@@ -161,6 +161,21 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'
     if let Some(imbalance) = ledger::balance(&rows, &stored).first() {
         return Err(Error::Failed(format!("the ledger does not balance (a defect of Syllabus): {imbalance}")));
     }
+    let sources = curriculum
+        .sources
+        .iter()
+        .zip(&survivors)
+        .map(|(source, survivors)| SourceSummary {
+            name: source.name.clone(),
+            group: source.group.clone(),
+            documents: survivors.totals().documents,
+            tokens: survivors.totals().tokens,
+            bytes: survivors.totals().bytes,
+        })
+        .collect();
+    // What the mix kept of all documents makes room for what is written now.
+    drop(streams);
+    drop(survivors);
     ledger::write(&options.out.join("ledger.parquet"), &rows)?;
     removed::write(&options.out.join("removed.parquet"), &duplicates, &others, &names)?;
     duplicates.discard()?;
@@ -185,18 +200,7 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'
         },
         token_dtype: contract.dtype,
         max_token_id,
-        sources: curriculum
-            .sources
-            .iter()
-            .zip(&survivors)
-            .map(|(source, survivors)| SourceSummary {
-                name: source.name.clone(),
-                group: source.group.clone(),
-                documents: survivors.totals().documents,
-                tokens: survivors.totals().tokens,
-                bytes: survivors.totals().bytes,
-            })
-            .collect(),
+        sources,
         phases,
         validation: validation_sets,
         ledger: account::totals(&rows),
@@ -204,9 +208,6 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'
     };
     manifest.dataset_digest = to_hex(&manifest.recompute_digest()?);
     progress.end();
-    // The report reads what was written; what the mix kept of all documents makes room for it.
-    drop(streams);
-    drop(survivors);
     #[cfg(feature = "report")]
     report::write(&manifest, options, watch, progress, memory.free_bytes)?;
     crate::files::write_whole(&Manifest::path(&options.out), &manifest.to_json()?)?;
