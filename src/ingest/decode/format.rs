@@ -102,16 +102,17 @@ pub fn detect(source: &SourceBytes) -> Result<Format> {
     if packed && compression == Compression::Plain && !is_json {
         return Err(at_start(
             source,
-            "neither a gzip nor a zstd stream, as its ending says: it is truncated or damaged",
+            "neither a gzip nor a zstd stream, as its ending says: it is truncated or damaged; copy or write it again",
         ));
     }
     match ending {
         Ending::Lines => Ok(Format::Lines(compression)),
         Ending::Text => Ok(Format::Text(compression)),
         _ if is_json => Ok(Format::Lines(compression)),
-        Ending::Table => {
-            Err(at_start(source, "neither Parquet nor Arrow IPC, as its ending says: it is truncated or damaged"))
-        }
+        Ending::Table => Err(at_start(
+            source,
+            "neither Parquet nor Arrow IPC, as its ending says: it is truncated or damaged; copy or write it again",
+        )),
         Ending::Other => Ok(Format::Text(compression)),
     }
 }

@@ -51,7 +51,10 @@ impl Frame {
         let mut frame = Self { bytes, body_at: at + length, body_bytes: 0, max_bytes };
         let body = u64::try_from(frame.message()?.bodyLength()).map_err(|_| "a message has a negative body")?;
         if frame.body_at.checked_add(body).is_none_or(|end| end > source.size()) {
-            return Err("a message goes beyond the file's end: the file is truncated or damaged".to_owned());
+            return Err(
+                "a message goes beyond the file's end: the file is truncated or damaged; copy or write it again"
+                    .to_owned(),
+            );
         }
         frame.body_bytes = body;
         Ok(Some(frame))

@@ -75,7 +75,12 @@ impl Footer {
     /// Reads the footer, and the head of each record batch.
     pub fn open(source: &SourceBytes, spec: &ReadSpec) -> Result<Self> {
         let at_footer = |message: String| source.fault("footer", message);
-        let cut = || at_footer("the file does not end as Arrow files do: it is truncated or damaged".to_owned());
+        let cut = || {
+            at_footer(
+                "the file does not end as Arrow files do: it is truncated or damaged; copy or write it again"
+                    .to_owned(),
+            )
+        };
         let tail_at = source.size().checked_sub(TAIL).ok_or_else(cut)?;
         let tail = source.read_at(tail_at, TAIL).map_err(|e| at_footer(e.to_string()))?;
         let (length, magic) = tail.split_first_chunk::<4>().ok_or_else(cut)?;

@@ -117,7 +117,7 @@ impl Table {
     }
 }
 
-const CUT: &str = "the file does not end as Parquet does: it is truncated or damaged";
+const CUT: &str = "the file does not end as Parquet does: it is truncated or damaged; copy or write it again";
 
 /// What the crate says, without what every one of its errors begins with.
 pub fn words(e: &ParquetError) -> String {

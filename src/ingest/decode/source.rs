@@ -105,7 +105,9 @@ impl SourceBytes {
     pub fn read_at(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
         let end = offset.checked_add(length).filter(|&end| end <= self.size());
         let Some(length) = usize::try_from(length).ok().filter(|_| end.is_some()) else {
-            let message = format!("the file has no {length} bytes at {offset}: it is truncated or damaged");
+            let message = format!(
+                "the file has no {length} bytes at {offset}: it is truncated or damaged; copy or write it again"
+            );
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
         };
         let mut bytes = vec![0; length];

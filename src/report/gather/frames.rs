@@ -65,7 +65,7 @@ pub(super) struct Running {
 }
 
 /// Rows gathered before they are summed.
-const ROWS: usize = 1 << 17;
+const ROWS: usize = 1 << 15;
 
 impl Running {
     /// Sums of `values` by `keys`.
