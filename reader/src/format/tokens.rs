@@ -20,25 +20,38 @@ pub fn encode(tokens: &[u32], dtype: TokenDtype, bytes: &mut Vec<u8>) -> Result<
             dtype.max_id()
         )));
     }
-    let start = bytes.len();
-    bytes.resize(start + tokens.len() * dtype.width(), 0);
-    let Some(out) = bytes.get_mut(start..) else { return Ok(()) };
+    bytes.reserve(tokens.len() * dtype.width());
+    // In pieces that stay in registers and the nearest cache: what is appended is written once, and not zeroed before.
     match dtype {
         TokenDtype::U16 => {
-            for (out, &token) in out.as_chunks_mut::<2>().0.iter_mut().zip(tokens) {
-                #[expect(clippy::cast_possible_truncation, reason = "the largest id was compared with u16::MAX above")]
-                let token = token as u16;
-                *out = token.to_le_bytes();
+            for tokens in tokens.chunks(PIECE) {
+                let mut piece = [[0; 2]; PIECE];
+                for (out, &token) in piece.iter_mut().zip(tokens) {
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        reason = "the largest id was compared with u16::MAX above"
+                    )]
+                    let token = token as u16;
+                    *out = token.to_le_bytes();
+                }
+                bytes.extend_from_slice(piece[..tokens.len()].as_flattened());
             }
         }
         TokenDtype::U32 => {
-            for (out, &token) in out.as_chunks_mut::<4>().0.iter_mut().zip(tokens) {
-                *out = token.to_le_bytes();
+            for tokens in tokens.chunks(PIECE) {
+                let mut piece = [[0; 4]; PIECE];
+                for (out, &token) in piece.iter_mut().zip(tokens) {
+                    *out = token.to_le_bytes();
+                }
+                bytes.extend_from_slice(piece[..tokens.len()].as_flattened());
             }
         }
     }
     Ok(())
 }
+
+/// Tokens converted at a time.
+const PIECE: usize = 256;
 
 /// Appends the ids in `bytes`, of whatever alignment, to `out`; bytes that make no whole token at the end are left out.
 pub fn decode(bytes: &[u8], dtype: TokenDtype, out: &mut Vec<u32>) {

@@ -54,7 +54,7 @@ pub const PART: Part = Part {
         it. A panic, one allocation above 256 MiB, more than 2 GiB in all or an input that takes more than 20 s fails.",
     run: |run| {
         let seconds = std::env::var("SYLLABUS_FUZZ_SECONDS").ok().map(|text| text.parse()).transpose()?;
-        fuzz(run, seconds.unwrap_or(if run.quick { QUICK_SECONDS } else { SECONDS }), &[])
+        fuzz(run, seconds.unwrap_or(if run.quick { QUICK_SECONDS } else { SECONDS }), None, &[])
     },
 };
 
@@ -66,6 +66,9 @@ pub struct Arguments {
     /// Seconds for each
     #[arg(long, default_value_t = SECONDS)]
     seconds: u32,
+    /// Begin with this seed and the committed inputs alone: nearly the same mutations each time
+    #[arg(long)]
+    seed: Option<u32>,
 }
 
 /// `cargo xtask fuzz`.
@@ -73,7 +76,7 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     if let Some(unknown) = arguments.targets.iter().find(|name| TARGETS.iter().all(|(known, _)| known != name)) {
         bail!("there is no target `{unknown}`, but {}", TARGETS.map(|(name, _)| name).join(", "));
     }
-    fuzz(&Run { root, quick: false }, arguments.seconds, &arguments.targets)
+    fuzz(&Run { root, quick: false }, arguments.seconds, arguments.seed, &arguments.targets)
 }
 
 /// Where the targets are built and run.
@@ -100,7 +103,7 @@ fn build(root: &Path) -> Result<Place> {
     Ok(Place { folder, binary })
 }
 
-fn fuzz(run: &Run<'_>, seconds: u32, only: &[String]) -> Result<()> {
+fn fuzz(run: &Run<'_>, seconds: u32, seed: Option<u32>, only: &[String]) -> Result<()> {
     let place = build(run.root)?;
     let chosen: Vec<(&str, &str)> =
         TARGETS.into_iter().filter(|(name, _)| only.is_empty() || only.iter().any(|asked| asked == name)).collect();
@@ -111,7 +114,7 @@ fn fuzz(run: &Run<'_>, seconds: u32, only: &[String]) -> Result<()> {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(&(name, what)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let found = one(run.root, &place, name, what, seconds);
+                    let found = one(run.root, &place, name, what, (seconds, seed));
                     done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((name, found));
                 }
             });
@@ -138,7 +141,13 @@ fn fuzz(run: &Run<'_>, seconds: u32, only: &[String]) -> Result<()> {
 }
 
 /// Fuzzes one target; its row, and what was found.
-fn one(root: &Path, place: &Place, name: &str, what: &str, seconds: u32) -> Result<(Row, Option<String>)> {
+fn one(
+    root: &Path,
+    place: &Place,
+    name: &str,
+    what: &str,
+    (seconds, seed): (u32, Option<u32>),
+) -> Result<(Row, Option<String>)> {
     let seeds = root.join("fuzz/seeds").join(name);
     let corpus = place.folder.join("corpus").join(name);
     let artifacts = place.folder.join("artifacts").join(name);
@@ -147,10 +156,15 @@ fn one(root: &Path, place: &Place, name: &str, what: &str, seconds: u32) -> Resu
     // In memory, where there is a place for it: every input becomes a file.
     let memory = Path::new("/dev/shm");
     let temporary = if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
+    // What earlier runs kept would change what a seed gives.
+    let fresh = temporary.path().join("corpus");
+    fs_err::create_dir(&fresh)?;
+    let corpus = if seed.is_some() { fresh } else { corpus };
     let log_file = place.folder.join(format!("{name}.log"));
     let status = Command::new(&place.binary)
         .arg(format!("-max_total_time={seconds}"))
         .args(["-rss_limit_mb=2048", "-timeout=20", "-max_len=65536", "-print_final_stats=1", "-reload=0"])
+        .args(seed.map(|seed| format!("-seed={seed}")))
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .arg(&corpus)
         .arg(&seeds)
