@@ -115,13 +115,48 @@ fn index(number: u64) -> usize {
     number as usize
 }
 
+/// Keys that are compared at once.
+const LANES: usize = 8;
+
+/// Bits of a place among up to [`SCAN`] symbols.
+const PLACE_BITS: u32 = SCAN.trailing_zeros();
+
+/// A rank and a place in one number, the rank first: the least is the leftmost of the least rank. [`i32::MAX`] for [`NONE`].
+#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "20 bits of a rank and 6 of a place")]
+#[inline(always)]
+fn key(rank: u32, at: usize) -> i32 {
+    if rank == NONE { i32::MAX } else { (rank << PLACE_BITS) as i32 | at as i32 }
+}
+
+/// The rank and the place of a key.
+#[expect(clippy::cast_sign_loss, reason = "no key is negative")]
+#[inline(always)]
+fn unkey(key: i32) -> (usize, usize) {
+    let key = key as usize;
+    (key >> PLACE_BITS, key & (SCAN - 1))
+}
+
+/// The first symbol alive after a place.
+#[inline(always)]
+fn after(alive: u64, at: usize) -> Option<usize> {
+    let later = alive & (u64::MAX << 1 << at);
+    (later != 0).then_some(later.trailing_zeros() as usize)
+}
+
+/// The last symbol alive before a place.
+#[inline(always)]
+fn before(alive: u64, at: usize) -> Option<usize> {
+    let earlier = alive & !(u64::MAX << at);
+    (earlier != 0).then(|| 63 - earlier.leading_zeros() as usize)
+}
+
 /// Buffers of one worker.
 #[derive(Debug, Default)]
 pub struct Merger {
     /// The symbols to merge.
     pub symbols: Vec<u32>,
-    /// The rank of each symbol with the next.
-    ranks: Vec<u32>,
+    /// The key of each symbol with the next, of up to [`SCAN`].
+    keys: [[i32; LANES]; SCAN / LANES],
     queue: Queue,
     next: Vec<u32>,
     previous: Vec<u32>,
@@ -133,43 +168,68 @@ impl Merger {
         if self.symbols.len() > SCAN {
             return self.queue(pairs, ids);
         }
-        self.ranks.clear();
-        self.ranks.extend(self.symbols.windows(2).map(|two| pairs.rank(two[0], two[1])));
+        for (at, two) in self.symbols.windows(2).enumerate() {
+            self.keys[at / LANES][at % LANES] = key(pairs.rank(two[0], two[1]), at);
+        }
+        self.end_keys();
         self.scan(pairs, ids);
+    }
+
+    /// What stands behind the keys of pairs, up to the end of the last group, is the key of none.
+    fn end_keys(&mut self) {
+        let length = self.symbols.len();
+        for at in length.saturating_sub(1)..length.next_multiple_of(LANES) {
+            self.keys[at / LANES][at % LANES] = i32::MAX;
+        }
     }
 
     /// The same for up to [`SCAN`] symbols whose ranks with the next are known already.
     pub fn merge_ranked(&mut self, pairs: &Pairs, ranks: impl Iterator<Item = u32>, ids: &mut Vec<u32>) {
-        self.ranks.clear();
-        self.ranks.extend(ranks);
+        for (at, rank) in ranks.enumerate() {
+            self.keys[at / LANES][at % LANES] = key(rank, at);
+        }
+        self.end_keys();
         self.scan(pairs, ids);
     }
 
-    /// Takes the least pair, the leftmost of equals, until none has a merge.
+    /// Takes the least pair, the leftmost of equals, until none has a merge. Symbols stay where they are: one that was joined to
+    /// the one before it is no longer alive.
     fn scan(&mut self, pairs: &Pairs, ids: &mut Vec<u32>) {
-        let Self { symbols, ranks, .. } = self;
+        let Self { symbols, keys, .. } = self;
+        if symbols.is_empty() {
+            return;
+        }
+        let groups = &mut keys[..symbols.len().div_ceil(LANES)];
+        let mut alive = u64::MAX >> (SCAN - symbols.len());
         loop {
-            let mut least = (NONE, 0);
-            for (at, &rank) in ranks.iter().enumerate() {
-                if rank < least.0 {
-                    least = (rank, at);
+            // All lanes at once, with no branch on which is less.
+            let mut least = [i32::MAX; LANES];
+            for group in groups.iter() {
+                for (least, key) in least.iter_mut().zip(group) {
+                    *least = (*least).min(*key);
                 }
             }
-            let (rank, at) = least;
-            if rank == NONE {
+            let least = least.into_iter().fold(i32::MAX, i32::min);
+            if least == i32::MAX {
                 break;
             }
-            symbols[at] = pairs.by_rank[rank as usize].2;
-            symbols.remove(at + 1);
-            ranks.remove(at);
-            if at > 0 {
-                ranks[at - 1] = pairs.rank(symbols[at - 1], symbols[at]);
-            }
-            if at + 1 < symbols.len() {
-                ranks[at] = pairs.rank(symbols[at], symbols[at + 1]);
+            let (rank, at) = unkey(least);
+            // There is one: the pair has a right symbol.
+            let right = after(alive, at).unwrap_or(at);
+            alive &= !(1 << right);
+            let symbol = pairs.by_rank[rank].2;
+            symbols[at] = symbol;
+            groups[right / LANES][right % LANES] = i32::MAX;
+            groups[at / LANES][at % LANES] =
+                after(alive, at).map_or(i32::MAX, |next| key(pairs.rank(symbol, symbols[next]), at));
+            if let Some(before) = before(alive, at) {
+                groups[before / LANES][before % LANES] = key(pairs.rank(symbols[before], symbol), before);
             }
         }
-        ids.extend_from_slice(symbols);
+        while alive != 0 {
+            ids.push(symbols[alive.trailing_zeros() as usize]);
+            alive &= alive - 1;
+        }
     }
 
     /// The same for long segments, in time near linear: places wait in one list a rank, ranks in a heap.

@@ -108,9 +108,14 @@ fn assembled(opened: &Opened<'_>) -> Result<tokenizers::Tokenizer, tokenizers::E
     }
     let merges = merges.as_ref().map_err(Clone::clone)?;
     let text = |place: usize| vocabulary.text(place).to_owned();
-    let mut pieces = tokenizers::models::bpe::Vocab::with_capacity(vocabulary.len());
-    pieces.extend(vocabulary.iter().map(|(id, piece)| (piece.to_owned(), id)));
-    let merges = merges.iter().map(|merge| (text(merge.left), text(merge.right))).collect();
+    let (pieces, merges) = rayon::join(
+        || {
+            let mut pieces = tokenizers::models::bpe::Vocab::with_capacity(vocabulary.len());
+            pieces.extend(vocabulary.iter().map(|(id, piece)| (piece.to_owned(), id)));
+            pieces
+        },
+        || merges.iter().map(|merge| (text(merge.left), text(merge.right))).collect(),
+    );
     let mut builder = BPE::builder().vocab_and_merges(pieces, merges);
     if let Some(unknown) = &model.unk_token {
         builder = builder.unk_token(unknown.clone());
