@@ -26,8 +26,7 @@ pub fn write(manifest: &Manifest, options: &Options, watch: &Watch, progress: &T
         windows: shards().map(|shard| shard.windows).sum(),
         written_bytes: shards().map(|shard| shard.bytes).sum(),
     };
-    // A small share: passes over the fragments are cheap, and the report should not be what a compile's memory is needed for.
-    let memory = (memory / 32).min(report::MEMORY);
+    let memory = (memory / 2).min(report::MEMORY);
     let found = report::of_dataset(Inputs { dir: &options.out, manifest, verification: None, run: Some(run), memory })?;
     report::write(&options.out, &found)?;
     progress.end();

@@ -125,8 +125,7 @@ impl<'a> Worker<'a> {
                 Error::Failed(message) => Error::Source { file: path.clone(), place: at.to_string(), message },
                 error => error,
             })?;
-            self.gather.cover(file, number);
-            Ok(())
+            self.gather.cover(file, number)
         })?;
         shared.note_presence(slot.source, &seen);
         Ok(())

@@ -44,11 +44,16 @@ impl Builder {
         }
     }
 
-    /// Another limit, while nothing has been gathered.
+    /// Another limit, while there is no row.
     pub fn set_limit(&mut self, limit: usize) {
-        if limit != self.limit && self.rows.is_empty() && self.tokens.is_empty() {
-            self.limit = limit;
+        if limit == self.limit || !self.rows.is_empty() {
+            return;
+        }
+        self.limit = limit;
+        if self.tokens.is_empty() {
             self.tokens = Vec::new();
+        } else {
+            self.tokens.reserve_exact(limit.saturating_sub(self.tokens.len()));
         }
     }
 
@@ -68,9 +73,13 @@ impl Builder {
 
     /// Adds tokens to the open document. Ids must fit the token width; the contract's vocabulary size makes sure of it.
     pub fn add(&mut self, ids: &[u32]) -> Result<()> {
+        let (bytes, length) = (ids.len() * self.width, self.tokens.len());
         if self.tokens.capacity() == 0 {
             // At once, so that growing never holds two copies; pages are taken only when they are written to.
-            self.tokens.reserve_exact(self.limit);
+            self.tokens.reserve_exact(self.limit.max(bytes));
+        } else if self.tokens.capacity() - length < bytes {
+            // A document beyond the limit: by half at a time, and with room for what ends it.
+            self.tokens.reserve_exact(bytes.max(length / 2) + self.width);
         }
         encode(ids, self.dtype, &mut self.tokens)?;
         Ok(())
@@ -196,16 +205,23 @@ mod tests {
             assert_eq!((totals.documents, totals.tokens, totals.bytes), (2, 4, 6));
             assert!(builder.is_empty() && !builder.is_full(1000), "alone a document is never too much");
             assert_eq!(builder.open_bytes(), bytes(&[5, 6]));
-            builder.set_limit(1);
+            builder.set_limit(300);
+            assert_eq!(builder.limit, 300, "a limit holds for what is open, too");
             let long: Vec<u32> = (0..500).collect();
             builder.add(&long).unwrap();
             assert_eq!(builder.open_tokens(), 502);
+            let capacity = builder.tokens.capacity();
+            builder.add(&[7]).unwrap();
+            assert_eq!(builder.tokens.capacity(), capacity, "there is room for what ends a document");
             builder.end(8, 3).unwrap();
             builder.push(2, &[], 0).unwrap();
             let totals = builder.write(&second).unwrap();
-            assert_eq!((totals.documents, totals.tokens, totals.bytes), (2, 502, 3));
+            assert_eq!((totals.documents, totals.tokens, totals.bytes), (2, 503, 3));
             assert_eq!(stored(&first, dtype), [(7, bytes(&[4])), (9, bytes(&[1, 2, 3]))]);
-            assert_eq!(stored(&second, dtype), [(2, Vec::new()), (8, [bytes(&[5, 6]), bytes(&long)].concat())]);
+            assert_eq!(
+                stored(&second, dtype),
+                [(2, Vec::new()), (8, [bytes(&[5, 6]), bytes(&long), bytes(&[7])].concat())]
+            );
             assert_eq!(builder.tokens.capacity(), 0, "what is above the limit is given back");
         }
     }

@@ -53,8 +53,9 @@ impl SourceStore {
             spans.push(first..end);
             most += end.saturating_sub(first);
         }
-        // At once: a list that grows takes three times its room on the way.
-        let mut found = Vec::with_capacity(usize::try_from(most).unwrap_or(0));
+        // At once: a list that grows takes three times its room on the way. (Mostly all survive, and few have another fate.)
+        let room = if fate == Fate::Survives { usize::try_from(most).unwrap_or(0) } else { 0 };
+        let mut found = Vec::with_capacity(room);
         let (mut rows, mut fates) = (Vec::new(), Vec::new());
         for ((s, (segment, of)), span) in self.segments.iter().zip(&self.fates).enumerate().zip(spans) {
             let Range { start: mut at, end } = span;

@@ -21,7 +21,7 @@ pub fn encode(tokens: &[u32], dtype: TokenDtype, bytes: &mut Vec<u8>) -> Result<
         )));
     }
     bytes.reserve(tokens.len() * dtype.width());
-    // In pieces that stay in registers and the nearest cache: what is appended is written once, and not zeroed before.
+    // By way of a piece that stays in the nearest cache, so that what is appended need not be zeroed before.
     match dtype {
         TokenDtype::U16 => {
             for tokens in tokens.chunks(PIECE) {

@@ -8,29 +8,29 @@ use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 use super::page_header::{DATA_PAGE, DICTIONARY_PAGE, Header};
 use super::source::SourceBytes;
 
-/// Bytes as stored of the smallest page that is inflated here. Few in tests, so that their files have such pages.
-const LEAST: usize = if cfg!(test) { 64 } else { 256 << 10 };
-/// Bytes read at a time.
+/// Bytes read at a time. Few in tests, so that their pages come in several pieces.
 const PIECE: usize = if cfg!(test) { 100 } else { 128 << 10 };
 /// Largest window: 8 MiB, that of the highest ordinary levels. A page that needs a larger one is not inflated here.
 const WINDOW_LOG: u32 = 23;
 
-/// Inflates a chunk's pages.
-#[derive(Default)]
+/// Inflates pages of at least so many bytes as stored.
 pub struct Inflater {
-    context: Option<DCtx<'static>>,
+    pub least: usize,
 }
 
 impl Inflater {
     /// A dictionary page or data page of version 1, whose header, `header`, lies at `offset`. `None` when it is another kind of
     /// page, is small, or cannot be inflated to what its header says.
-    pub fn page(&mut self, source: &SourceBytes, offset: u64, header: &Header) -> Option<Page> {
-        let stored = usize::try_from(header.stored).ok().filter(|stored| *stored >= LEAST)?;
+    pub fn page(&self, source: &SourceBytes, offset: u64, header: &Header) -> Option<Page> {
+        let stored = usize::try_from(header.stored).ok().filter(|stored| *stored >= self.least)?;
+        if !matches!(header.kind, DATA_PAGE | DICTIONARY_PAGE) {
+            return None;
+        }
         let num_values = u32::try_from(header.values).ok()?;
         let inflated = usize::try_from(header.inflated).ok()?;
         let [values, definitions, repetitions] = header.encodings.map(encoding);
         let encoding = values?;
-        let mut inflate = || Some(Bytes::from(self.inflate(source, offset + header.header_bytes, stored, inflated)?));
+        let inflate = || Some(Bytes::from(inflate(source, offset + header.header_bytes, stored, inflated)?));
         match header.kind {
             DATA_PAGE => {
                 let (def_level_encoding, rep_level_encoding) = (definitions?, repetitions?);
@@ -49,38 +49,34 @@ impl Inflater {
             _ => None,
         }
     }
+}
 
-    fn inflate(&mut self, source: &SourceBytes, mut offset: u64, stored: usize, inflated: usize) -> Option<Vec<u8>> {
-        if self.context.is_none() {
-            let mut context = DCtx::create();
-            context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG)).ok()?;
-            self.context = Some(context);
-        }
-        let context = self.context.as_mut()?;
-        context.reset(zstd::zstd_safe::ResetDirective::SessionOnly).ok()?;
-        let mut page = Vec::new();
-        page.try_reserve_exact(inflated).ok()?;
-        let mut piece = vec![0; PIECE.min(stored)];
-        let (mut left, mut ended) = (stored, false);
-        while left > 0 {
-            let length = left.min(PIECE);
-            let piece = piece.get_mut(..length)?;
-            source.fill_at(offset, piece).ok()?;
-            offset += u64::try_from(length).ok()?;
-            left -= length;
-            let mut input = InBuffer::around(piece);
-            while input.pos() < length {
-                let (before, taken) = (page.len(), input.pos());
-                let mut output = OutBuffer::around_pos(&mut page, before);
-                ended = context.decompress_stream(&mut output, &mut input).ok()? == 0;
-                if page.len() == before && input.pos() == taken {
-                    // More comes out than there is room for.
-                    return None;
-                }
+fn inflate(source: &SourceBytes, mut offset: u64, stored: usize, inflated: usize) -> Option<Vec<u8>> {
+    // Made anew for each page: it holds a window, which should not outlive the room that a large page has.
+    let mut context = DCtx::create();
+    context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG)).ok()?;
+    let mut page = Vec::new();
+    page.try_reserve_exact(inflated).ok()?;
+    let mut piece = vec![0; PIECE.min(stored)];
+    let (mut left, mut ended) = (stored, false);
+    while left > 0 {
+        let length = left.min(PIECE);
+        let piece = piece.get_mut(..length)?;
+        source.fill_at(offset, piece).ok()?;
+        offset += u64::try_from(length).ok()?;
+        left -= length;
+        let mut input = InBuffer::around(piece);
+        while input.pos() < length {
+            let (before, taken) = (page.len(), input.pos());
+            let mut output = OutBuffer::around_pos(&mut page, before);
+            ended = context.decompress_stream(&mut output, &mut input).ok()? == 0;
+            if page.len() == before && input.pos() == taken {
+                // More comes out than there is room for.
+                return None;
             }
         }
-        (ended && page.len() == inflated).then_some(page)
     }
+    (ended && page.len() == inflated).then_some(page)
 }
 
 /// The encoding of a number, by the format's specification.
@@ -89,6 +85,9 @@ fn encoding(number: i64) -> Option<Encoding> {
         0 => Encoding::PLAIN,
         2 => Encoding::PLAIN_DICTIONARY,
         3 => Encoding::RLE,
+        // What some writers say of levels that they do not write.
+        #[expect(deprecated, reason = "read, not written")]
+        4 => Encoding::BIT_PACKED,
         5 => Encoding::DELTA_BINARY_PACKED,
         6 => Encoding::DELTA_LENGTH_BYTE_ARRAY,
         7 => Encoding::DELTA_BYTE_ARRAY,
@@ -131,7 +130,7 @@ mod tests {
                 b"etaoin shrdlu"[(state >> 33) as usize % 13]
             })
             .collect();
-        let mut inflater = Inflater::default();
+        let inflater = Inflater { least: 64 };
         for cut in [0, text.len() / 3] {
             let (one, other) = text.split_at(cut);
             let frames: Vec<&[u8]> = if cut == 0 { vec![other] } else { vec![one, other] };

@@ -131,7 +131,7 @@ impl<R: Read> HeaderReader<R> {
         let mut id = 0;
         while let Some((next, kind)) = self.field(id)? {
             id = next;
-            match (usize::try_from(id - 1).ok().and_then(|at| values.get_mut(at)), kind) {
+            match (id.checked_sub(1).and_then(|at| values.get_mut(usize::try_from(at).ok()?)), kind) {
                 (Some(value), 5) => *value = self.zigzag()?,
                 _ => self.skip(kind, MAX_DEPTH)?,
             }

@@ -90,7 +90,8 @@ impl BoundedPages {
         let inner = SerializedPageReader::new(Arc::new(source.clone()), chunk, rows, None)?;
         let (source, bounds, held, next) = (source.clone(), bounds.clone(), None, None);
         let max_bytes = bounds.spec.limits().max_page_bytes;
-        let inflater = matches!(chunk.compression(), Compression::ZSTD(_)).then(Inflater::default);
+        let inflater = matches!(chunk.compression(), Compression::ZSTD(_))
+            .then(|| Inflater { least: bounds.spec.limits().batch_bytes / 4 });
         Ok(Self {
             inner,
             source,
@@ -131,6 +132,8 @@ impl BoundedPages {
                 )));
             }
             if header.kind == INDEX_PAGE {
+                // The reader beneath passes over it only when it hands out the next page itself.
+                self.inflater = None;
                 self.offset += header.header_bytes + stored;
                 continue;
             }
@@ -183,14 +186,14 @@ impl Iterator for BoundedPages {
 impl PageReader for BoundedPages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
         let Some(header) = self.look()? else { return Ok(None) };
-        // Both forms are held while a page is inflated.
+        // Both forms are held while a page is inflated by the reader beneath.
         let bytes = u64::try_from(header.inflated.saturating_add(header.stored)).unwrap_or(u64::MAX);
         if bytes <= self.bounds.spec.limits().small_piece_bytes {
             self.held = None;
         } else if self.held.is_none() {
             self.held = Some(self.bounds.shared.enter(self.bounds.spec.room()));
         }
-        let inflated = self.inflater.as_mut().and_then(|inflater| {
+        let inflated = self.inflater.as_ref().and_then(|inflater| {
             // What cannot be inflated so is left to the crate, which also says what is wrong with it.
             inflater.page(&self.source, self.offset, &header)
         });
@@ -234,5 +237,19 @@ impl PageReader for BoundedPages {
             return Ok(None);
         }
         self.inner.take_deferred_dictionary()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_whose_numbers_are_absurd_is_an_error() {
+        // A data page's structure (field 5) with a field whose id is the least number there is: kind, sizes, then it.
+        let least = [0x05, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01];
+        let bytes = [&[0x15, 0x00, 0x15, 0x02, 0x15, 0x02, 0x2C][..], &least, &[0x02, 0x00, 0x00]].concat();
+        let header = HeaderReader::new(&bytes[..], 1000).read().unwrap();
+        assert_eq!((header.kind, header.inflated, header.stored, header.values), (0, 1, 1, 0));
     }
 }

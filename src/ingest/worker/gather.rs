@@ -47,12 +47,13 @@ impl<'a> Gather<'a> {
         if self.gathered.leaks.len() >= MOST_LEAKS { self.flush() } else { Ok(()) }
     }
 
-    /// A row has been judged.
-    pub(super) fn cover(&mut self, file: u32, row: u64) {
+    /// A row has been judged. What goes over a segment's size with it is committed, so that a long document does not stay.
+    pub(super) fn cover(&mut self, file: u32, row: u64) -> Result<()> {
         match self.gathered.extents.last_mut() {
             Some(last) if last.file == file && last.first + last.rows == row => last.rows += 1,
             _ => self.gathered.extents.push(Extent { file, first: row, rows: 1 }),
         }
+        if self.builder.is_full(0) { self.flush() } else { Ok(()) }
     }
 
     /// A row that holds nothing.

@@ -17,6 +17,8 @@ use crate::error::Result;
 
 /// Fragments looked at, at most (about).
 pub(super) const MOST_FRAGMENTS: u64 = 1 << 24;
+/// Bytes of a table of fragments that is not halved.
+const SMALL: u64 = 8 << 20;
 
 /// What the fragments say.
 #[derive(Debug, Default, PartialEq)]
@@ -79,7 +81,9 @@ impl Job<'_> {
         let shift = (0..63).find(|shift| self.fragments >> shift <= self.most).unwrap_or(63);
         let least = u64::MAX >> shift;
         let part = size_of::<Part>() as u64;
-        let passes = ((self.fragments >> shift) * part).div_ceil(self.memory.max(1 << 20)).max(1);
+        let table = (self.fragments >> shift) * part;
+        // A table beyond a few MiB comes in two halves, so that it is not the report that a compile's memory is needed for.
+        let passes = table.div_ceil(self.memory.max(1 << 20)).max(table.div_ceil(SMALL).min(2)).max(1);
         let sources = self.names.len();
         let mut found = Found {
             sample: 1.0 / (1_u64 << shift) as f64,

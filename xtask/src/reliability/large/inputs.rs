@@ -86,12 +86,15 @@ pub fn text_counted(place: &Path) -> Result<Options> {
     Ok(Options::with("on_bad_row: count"))
 }
 
-/// A table of texts in one row group.
+/// A table of texts in one row group, and in one page where all rows are written at once.
 fn table(path: &Path, rows: usize, each: usize, at_once: usize) -> Result<()> {
     let text = words(each);
+    let page = if at_once >= rows { usize::MAX } else { 1 << 20 };
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_dictionary_enabled(false)
+        .set_data_page_size_limit(page)
+        .set_data_page_row_count_limit(if at_once >= rows { usize::MAX } else { 20_000 })
         .set_statistics_enabled(parquet::file::properties::EnabledStatistics::None)
         .set_max_row_group_row_count(Some(rows))
         .build();
@@ -118,7 +121,6 @@ pub fn row_group(place: &Path) -> Result<Options> {
 }
 
 pub fn page(place: &Path) -> Result<Options> {
-    // All values of a batch go into one page: it is full only when it is looked at.
     table(&place.join("data/x.parquet"), 700, MIB, 700)?;
     Ok(Options::default())
 }
