@@ -95,7 +95,7 @@ impl Work {
             let (step, rank) = (0, u64::from(self.options.rank));
             let world = u64::from(self.options.world);
             let rows = (span.end - span.start).saturating_sub(rank).div_ceil(world);
-            let end_row = self.options.micro.map_or(rows, |micro| rows.min(micro));
+            let end_row = rows.min(self.options.micro.unwrap_or(u64::MAX));
             let task = Task { step, micro: 0, micros: 1, span, first_row: 0, end_row };
             most = most.max(self.layout(&task)?.bytes);
         }
