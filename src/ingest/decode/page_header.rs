@@ -1,5 +1,5 @@
 //! Headers of Parquet pages: Thrift structures (compact protocol) whose leading fields are kind and sizes. What is not asked for
-//! is passed over.
+//! is passed over, as is all of a footer, to know that it ends where it should.
 
 use std::io::Read;
 
@@ -7,6 +7,10 @@ use parquet::errors::{ParquetError, Result};
 
 /// Deepest structure in a header.
 const MAX_DEPTH: u32 = 8;
+/// Deepest structure in a footer: what is known today nests half as deeply.
+const MAX_FOOTER_DEPTH: u32 = 16;
+/// The type of a structure.
+const STRUCTURE: u8 = 12;
 
 /// The kind of a data page of version 1.
 pub const DATA_PAGE: i64 = 0;
@@ -36,6 +40,12 @@ pub struct Header {
 /// The error of a page that is not as it should be.
 pub fn damaged(message: &str) -> ParquetError {
     ParquetError::General(message.to_owned())
+}
+
+/// Whether a footer of so many bytes is one structure within them. The Parquet crate goes through as many elements as a list says
+/// that it has, and booleans take no byte there: a few bytes would keep it busy for hours.
+pub fn ends(footer: impl Read, bytes: u64) -> bool {
+    HeaderReader::new(footer, bytes).skip(STRUCTURE, MAX_FOOTER_DEPTH).is_ok()
 }
 
 /// Reads one page header.
@@ -69,7 +79,7 @@ impl<R: Read> HeaderReader<R> {
                     }
                 }
                 // The headers of data pages (both versions) and dictionary pages start with their number of values.
-                (5 | 7 | 8, 12) => {
+                (5 | 7 | 8, STRUCTURE) => {
                     let [values, encoding, definitions, repetitions] = self.integers()?;
                     header.values = values;
                     header.encodings = [encoding, definitions, repetitions];
@@ -176,7 +186,7 @@ impl<R: Read> HeaderReader<R> {
                 }
                 Ok(())
             }
-            12 => {
+            STRUCTURE => {
                 let mut id = 0;
                 while let Some((next, kind)) = self.field(id)? {
                     id = next;
@@ -186,5 +196,32 @@ impl<R: Read> HeaderReader<R> {
             }
             _ => Err(damaged("a page header has a field of an unknown type")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_whose_numbers_are_absurd_is_an_error() {
+        // A data page's structure (field 5) with a field whose id is the least number there is: kind, sizes, then it.
+        let least = [0x05, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01];
+        let bytes = [&[0x15, 0x00, 0x15, 0x02, 0x15, 0x02, 0x2C][..], &least, &[0x02, 0x00, 0x00]].concat();
+        let header = HeaderReader::new(&bytes[..], 1000).read().unwrap();
+        assert_eq!((header.kind, header.inflated, header.stored, header.values), (0, 1, 1, 0));
+    }
+
+    #[test]
+    fn a_footer_ends_where_it_says() {
+        let long = |count: &[u8]| [&[0x19, 0xF1][..], count, &[0x00]].concat();
+        // A list of 2^31 booleans that are not there; one of fifteen that are; a structure that has no end.
+        assert!(!ends(&long(&[0x80, 0x80, 0x80, 0x80, 0x08])[..], 8));
+        assert!(ends(&long(&[&[15][..], &[1; 15]].concat())[..], 100));
+        assert!(!ends(&[0x15, 0x02][..], 2));
+        assert!(!ends(&[0x15, 0x02, 0x00][..], 2), "its end lies beyond it");
+        assert!(ends(&[0x15, 0x02, 0x00][..], 3));
+        let deep = [vec![0x1C; 40], vec![0; 41]].concat();
+        assert!(!ends(&deep[..], 81));
     }
 }

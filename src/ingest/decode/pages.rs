@@ -239,17 +239,3 @@ impl PageReader for BoundedPages {
         self.inner.take_deferred_dictionary()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_header_whose_numbers_are_absurd_is_an_error() {
-        // A data page's structure (field 5) with a field whose id is the least number there is: kind, sizes, then it.
-        let least = [0x05, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01];
-        let bytes = [&[0x15, 0x00, 0x15, 0x02, 0x15, 0x02, 0x2C][..], &least, &[0x02, 0x00, 0x00]].concat();
-        let header = HeaderReader::new(&bytes[..], 1000).read().unwrap();
-        assert_eq!((header.kind, header.inflated, header.stored, header.values), (0, 1, 1, 0));
-    }
-}

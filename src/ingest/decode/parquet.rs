@@ -4,6 +4,7 @@
 //! is not decoded; pages without a single such row are not even decompressed.
 
 use std::collections::VecDeque;
+use std::io::BufReader;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use parquet::file::metadata::{
 use super::contain::contain;
 use super::footer::Footer;
 use super::leaf::{self, Leaf, LeafReader, Values};
+use super::page_header;
 use super::pages::Bounds;
 use super::room;
 use super::source::SourceBytes;
@@ -58,6 +60,10 @@ impl Table {
                 "it has {length} bytes, more than the {} that memory allows: raise --memory, or split the file",
                 spec.limits().max_page_bytes
             )));
+        }
+        let footer = tail_at.checked_sub(length).ok_or_else(|| at_footer(CUT.to_owned()))?;
+        if !page_header::ends(BufReader::new(source.reader_at(footer)), length) {
+            return Err(at_footer(UNENDED.to_owned()));
         }
         // Statistics are most of a footer, and nothing here asks for them.
         let options = ParquetMetaDataOptions::new()
@@ -117,6 +123,7 @@ impl Table {
     }
 }
 
+const UNENDED: &str = "its lists and structures do not end where it does: the file is damaged; copy or write it again";
 const CUT: &str = "the file does not end as Parquet does: it is truncated or damaged; copy or write it again";
 
 /// What the crate says, without what every one of its errors begins with.
