@@ -4,7 +4,7 @@ use fastokens::AddedTokenPolicy;
 
 use super::decode::Decoder;
 use super::opened::Opened;
-use super::{Encoder, Tokenizer};
+use super::{Encoder, Take, Tokenizer};
 use crate::error::{Error, Result};
 
 /// Name and version for the manifest.
@@ -81,7 +81,7 @@ impl Tokenizer for Fast {
 struct Worker<'t>(&'t Fast);
 
 impl Encoder for Worker<'_> {
-    fn encode(&mut self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
+    fn encode_in_parts(&mut self, text: &str, ids: &mut Vec<u32>, take: &mut Take<'_>) -> Result<()> {
         let encoded = self
             .0
             .inner
@@ -93,6 +93,6 @@ impl Encoder for Worker<'_> {
         } else {
             ids.extend_from_slice(&encoded);
         }
-        Ok(())
+        take(ids)
     }
 }

@@ -52,39 +52,39 @@ pub trait Tokenizer: Send + Sync {
 /// Ids that come at once, about, from an encoder that gives them in parts. Few in tests, so that short texts give several parts.
 pub const PART: usize = if cfg!(test) { 16 } else { 1 << 14 };
 
-/// Takes the ids that are there, and leaves none.
+/// May take the ids that are there; what it leaves stays before those that follow.
 pub type Take<'t> = dyn FnMut(&mut Vec<u32>) -> Result<()> + 't;
 
 /// One worker's encoder.
 pub trait Encoder {
     /// Appends the ids of `text` to `ids`, as Hugging Face's `encode` gives them with no special tokens added and
     /// special strings taken as text (but for those that the curriculum lists).
-    fn encode(&mut self, text: &str, ids: &mut Vec<u32>) -> Result<()>;
+    fn encode(&mut self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
+        self.encode_in_parts(text, ids, &mut |_| Ok(()))
+    }
 
     /// The same ids in parts, so that those of a long text need no room at once: `take` is called when about [`PART`] of them
     /// are there, what was in `ids` before among them, and at the end. A backend that cannot do it gives them all at the end.
-    fn encode_in_parts(&mut self, text: &str, ids: &mut Vec<u32>, take: &mut Take<'_>) -> Result<()> {
-        self.encode(text, ids)?;
-        take(ids)
-    }
+    fn encode_in_parts(&mut self, text: &str, ids: &mut Vec<u32>, take: &mut Take<'_>) -> Result<()>;
 }
 
 /// Where ids go while a text is encoded.
 struct Sink<'i, 't> {
     ids: &'i mut Vec<u32>,
-    take: Option<&'i mut Take<'t>>,
+    take: &'i mut Take<'t>,
 }
 
 impl Sink<'_, '_> {
     /// A place in the text where ids may be taken out.
     #[inline(always)]
     fn passed(&mut self) -> Result<()> {
-        if self.ids.len() >= PART { self.taken() } else { Ok(()) }
+        if self.ids.len() >= PART { self.end() } else { Ok(()) }
     }
 
+    /// The end of the text.
     #[inline(never)]
-    fn taken(&mut self) -> Result<()> {
-        self.take.as_mut().map_or(Ok(()), |take| take(self.ids))
+    fn end(&mut self) -> Result<()> {
+        (self.take)(self.ids)
     }
 }
 

@@ -9,7 +9,7 @@ use tokenizers::{
 
 use super::decode::Decoder;
 use super::opened::{Opened, VERSION};
-use super::{Encoder, Tokenizer};
+use super::{Encoder, Take, Tokenizer};
 use crate::error::{Error, Result};
 
 /// Name and version for the manifest.
@@ -195,10 +195,10 @@ impl Tokenizer for Reference {
 struct Worker<'t>(&'t Reference);
 
 impl Encoder for Worker<'_> {
-    fn encode(&mut self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
+    fn encode_in_parts(&mut self, text: &str, ids: &mut Vec<u32>, take: &mut Take<'_>) -> Result<()> {
         let encoding = self.0.inner.encode_fast(text, false).map_err(failed)?;
         ids.extend_from_slice(encoding.get_ids());
-        Ok(())
+        take(ids)
     }
 }
 

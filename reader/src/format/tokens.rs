@@ -21,37 +21,30 @@ pub fn encode(tokens: &[u32], dtype: TokenDtype, bytes: &mut Vec<u8>) -> Result<
         )));
     }
     bytes.reserve(tokens.len() * dtype.width());
-    // By way of a piece that stays in the nearest cache, so that what is appended need not be zeroed before.
     match dtype {
-        TokenDtype::U16 => {
-            for tokens in tokens.chunks(PIECE) {
-                let mut piece = [[0; 2]; PIECE];
-                for (out, &token) in piece.iter_mut().zip(tokens) {
-                    #[expect(
-                        clippy::cast_possible_truncation,
-                        reason = "the largest id was compared with u16::MAX above"
-                    )]
-                    let token = token as u16;
-                    *out = token.to_le_bytes();
-                }
-                bytes.extend_from_slice(piece[..tokens.len()].as_flattened());
-            }
-        }
-        TokenDtype::U32 => {
-            for tokens in tokens.chunks(PIECE) {
-                let mut piece = [[0; 4]; PIECE];
-                for (out, &token) in piece.iter_mut().zip(tokens) {
-                    *out = token.to_le_bytes();
-                }
-                bytes.extend_from_slice(piece[..tokens.len()].as_flattened());
-            }
-        }
+        TokenDtype::U16 => append(tokens, bytes, |token| {
+            #[expect(clippy::cast_possible_truncation, reason = "the largest id was compared with u16::MAX above")]
+            let token = token as u16;
+            token.to_le_bytes()
+        }),
+        TokenDtype::U32 => append(tokens, bytes, u32::to_le_bytes),
     }
     Ok(())
 }
 
-/// Tokens converted at a time.
-const PIECE: usize = 256;
+/// Appends what `convert` makes of each token, by way of a piece that stays in the nearest cache, so that what is appended need
+/// not be zeroed before.
+fn append<const WIDTH: usize>(tokens: &[u32], bytes: &mut Vec<u8>, convert: impl Fn(u32) -> [u8; WIDTH]) {
+    /// Tokens converted at a time.
+    const PIECE: usize = 256;
+    let mut piece = [[0; WIDTH]; PIECE];
+    for tokens in tokens.chunks(PIECE) {
+        for (out, &token) in piece.iter_mut().zip(tokens) {
+            *out = convert(token);
+        }
+        bytes.extend_from_slice(piece[..tokens.len()].as_flattened());
+    }
+}
 
 /// Appends the ids in `bytes`, of whatever alignment, to `out`; bytes that make no whole token at the end are left out.
 pub fn decode(bytes: &[u8], dtype: TokenDtype, out: &mut Vec<u32>) {

@@ -132,29 +132,24 @@ struct Worker<'t> {
 }
 
 impl Encoder for Worker<'_> {
-    fn encode(&mut self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
-        self.parts(text, &mut Sink { ids, take: None })
-    }
-
     fn encode_in_parts(&mut self, text: &str, ids: &mut Vec<u32>, take: &mut Take<'_>) -> Result<()> {
-        self.parts(text, &mut Sink { ids, take: Some(take) })?;
-        take(ids)
+        let sink = &mut Sink { ids, take };
+        match &self.tokenizer.raw {
+            None => self.normalize(text, sink)?,
+            Some(raw) => {
+                for part in raw.split(text) {
+                    match part {
+                        Part::Token(id) => sink.ids.push(id),
+                        Part::Text(start, end) => self.normalize(&text[start..end], sink)?,
+                    }
+                }
+            }
+        }
+        sink.end()
     }
 }
 
 impl Worker<'_> {
-    /// Encodes a text between the tokens that are split out of it as it is.
-    fn parts(&mut self, text: &str, sink: &mut Sink<'_, '_>) -> Result<()> {
-        let Some(raw) = &self.tokenizer.raw else { return self.normalize(text, sink) };
-        for part in raw.split(text) {
-            match part {
-                Part::Token(id) => sink.ids.push(id),
-                Part::Text(start, end) => self.normalize(&text[start..end], sink)?,
-            }
-        }
-        Ok(())
-    }
-
     /// Encodes a piece of text between tokens that were split out of it.
     fn normalize(&mut self, piece: &str, sink: &mut Sink<'_, '_>) -> Result<()> {
         let tokenizer = self.tokenizer;
