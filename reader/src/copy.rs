@@ -5,11 +5,11 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::tokens::Tokens;
-use crate::format::windows::{PartReader, Row};
+use crate::format::windows::{Row, WindowsFile};
+use crate::read::read;
 use crate::set::{Window, WindowSet};
 use crate::shard::{OpenShard, Sources, corrupt};
 
@@ -25,12 +25,8 @@ struct Files {
     /// Which shard: its address. The dataset outlives its reader and does not move.
     shard: usize,
     bin: fs_err::File,
-    arrow: fs_err::File,
-    rows: PartReader,
+    rows: WindowsFile,
     sources: Sources,
-    /// The row batch in `body`: its number, and where it begins in the file.
-    part: Option<(usize, usize)>,
-    body: Vec<u8>,
 }
 
 /// Reads windows of one dataset, one after the other.
@@ -102,11 +98,10 @@ fn files<'a>(open: &'a mut VecDeque<Files>, set: &WindowSet, shard: &OpenShard) 
         Some(found) => found,
         None => {
             let (bin, rows, sources) = shard.files(&set.common.sources)?;
-            let arrow = fs_err::File::open(rows.file())?;
             if open.len() >= OPEN {
                 open.pop_front();
             }
-            open.push_back(Files { shard: address, bin, arrow, rows, sources, part: None, body: Vec::new() });
+            open.push_back(Files { shard: address, bin, rows, sources });
             open.len() - 1
         }
     };
@@ -115,46 +110,6 @@ fn files<'a>(open: &'a mut VecDeque<Files>, set: &WindowSet, shard: &OpenShard) 
 
 /// Row `i` of a shard, and its source in the manifest.
 fn row(files: &mut Files, i: u64) -> Result<(Row<'_>, u32)> {
-    let (number, range) = files.rows.part(i)?;
-    let base = range.start;
-    if files.part != Some((number, base)) {
-        files.part = None;
-        files.body.resize(range.end - range.start, 0);
-        let range = u64::try_from(range.start).unwrap_or(u64::MAX)..u64::try_from(range.end).unwrap_or(u64::MAX);
-        read(&files.arrow, files.rows.file(), range, &mut files.body)?;
-        files.part = Some((number, base));
-    }
-    let row = files.rows.row(&files.body, base, i)?;
-    let source = files.sources.of(row.source, files.rows.file(), i)?;
-    Ok((row, source))
-}
-
-/// Fills `bytes` from the file.
-fn read(file: &fs_err::File, path: &Path, range: Range<u64>, bytes: &mut [u8]) -> Result<()> {
-    #[cfg(unix)]
-    let done = std::os::unix::fs::FileExt::read_exact_at(file.file(), bytes, range.start);
-    #[cfg(windows)]
-    let done = {
-        let (mut rest, mut at) = (bytes, range.start);
-        loop {
-            if rest.is_empty() {
-                break Ok(());
-            }
-            match std::os::windows::fs::FileExt::seek_read(file.file(), rest, at) {
-                Ok(0) => break Err(std::io::ErrorKind::UnexpectedEof.into()),
-                Ok(n) => {
-                    rest = rest.get_mut(n..).unwrap_or_default();
-                    at += n as u64;
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
-            }
-        }
-    };
-    done.map_err(|error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => {
-            corrupt(path, format!("bytes {} to {} are not there: it was cut", range.start, range.end))
-        }
-        kind => Error::Io(std::io::Error::new(kind, format!("cannot read {}: {error}", path.display()))),
-    })
+    let (row, path) = files.rows.row_of(i)?;
+    Ok((row, files.sources.of(row.source, path, i)?))
 }

@@ -72,6 +72,7 @@ mod lanes;
 pub mod loader;
 mod map;
 mod once;
+mod read;
 mod set;
 mod shard;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use memmap2::Mmap;
 use crate::error::{Error, Result};
 use crate::format::digest::{Digest, to_hex};
 use crate::format::manifest::Shard;
-use crate::format::windows::{PartReader, Row, WindowsReader};
+use crate::format::windows::{Row, WindowsFile, WindowsReader};
 use crate::format::{TokenDtype, beside, tokens::Tokens};
 use crate::map::{map, populate};
 use crate::once::OnceBox;
@@ -160,7 +160,7 @@ impl OpenShard {
     }
 
     /// Opens the shard's files for reading by calls, beside and without its maps.
-    pub(crate) fn files(&self, sources: &Arc<Vec<String>>) -> Result<(fs_err::File, PartReader, Sources)> {
+    pub(crate) fn files(&self, sources: &Arc<Vec<String>>) -> Result<(fs_err::File, WindowsFile, Sources)> {
         let (rows, of) = self.open_rows(sources)?;
         let bin = fs_err::File::open(&self.path)?;
         check_size(&self.path, bin.metadata()?.len(), self.entry.bytes)?;
@@ -169,7 +169,7 @@ impl OpenShard {
             hasher.update_reader(&bin)?;
             Ok(*hasher.finalize().as_bytes())
         })?;
-        Ok((bin, rows.into_parts(), of))
+        Ok((bin, rows.into_file()?, of))
     }
 
     /// Window `i` of the shard: its row, and its source as an index into the manifest's sources.

@@ -14,10 +14,10 @@
 //! No column holds nulls. The reader takes the columns where they lie in the mapped file: opening costs O(row batches), a row O(1),
 //! and nothing is trusted that was not compared with the file's size.
 
+mod file;
 mod layout;
 
 use std::io::Write;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +34,7 @@ use arrow_schema::{ArrowError, DataType, Field, Fields, Schema};
 use super::digest::{Digest, RowsHasher};
 use super::{DocumentKey, Fragment};
 use crate::error::{Error, Result};
+pub use file::WindowsFile;
 use layout::Layout;
 
 /// Windows in a row batch.
@@ -309,11 +310,6 @@ impl MappedWindows {
         }
         Ok(())
     }
-
-    /// The layout without the map, for [`PartReader`].
-    pub(crate) fn into_parts(self) -> PartReader {
-        PartReader { file: self.file, layout: self.layout }
-    }
 }
 
 impl<B: AsRef<[u8]>> WindowsReader<B> {
@@ -384,30 +380,6 @@ impl<B: AsRef<[u8]>> WindowsReader<B> {
 
 fn outside(file: &Path, i: u64) -> Error {
     Error::Corrupt { file: file.to_owned(), message: format!("row {i} points outside its row batch") }
-}
-
-/// Where an `.arrow`'s rows lie, for who reads its row batches one by one.
-#[derive(Debug)]
-pub(crate) struct PartReader {
-    file: PathBuf,
-    layout: Layout,
-}
-
-impl PartReader {
-    /// The file, as named in errors.
-    pub(crate) fn file(&self) -> &Path {
-        &self.file
-    }
-
-    /// Number of the row batch with row `i`, and the bytes of the file that hold it.
-    pub(crate) fn part(&self, i: u64) -> Result<(usize, Range<usize>)> {
-        self.layout.batch_of(i).ok_or_else(|| outside(&self.file, i))
-    }
-
-    /// Row `i`, from the bytes of its row batch, which begin at `base` of the file.
-    pub(crate) fn row<'a>(&self, bytes: &'a [u8], base: usize, i: u64) -> Result<Row<'a>> {
-        self.layout.row(bytes, base, i).ok_or_else(|| outside(&self.file, i))
-    }
 }
 
 #[cfg(test)]

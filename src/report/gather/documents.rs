@@ -17,8 +17,10 @@ use crate::error::Result;
 
 /// Fragments looked at, at most (about).
 pub(super) const MOST_FRAGMENTS: u64 = 1 << 24;
-/// Bytes of a table of fragments that is not halved.
+/// Bytes of a table of fragments that is not taken in parts.
 const SMALL: u64 = 8 << 20;
+/// Parts that a larger one is taken in, at most, where memory does not ask for more: each is a pass over all window tables.
+const FEW_PASSES: u64 = 8;
 
 /// What the fragments say.
 #[derive(Debug, Default, PartialEq)]
@@ -82,8 +84,8 @@ impl Job<'_> {
         let least = u64::MAX >> shift;
         let part = size_of::<Part>() as u64;
         let table = (self.fragments >> shift) * part;
-        // A table beyond a few MiB comes in two halves, so that it is not the report that a compile's memory is needed for.
-        let passes = table.div_ceil(self.memory.max(1 << 20)).max(table.div_ceil(SMALL).min(2)).max(1);
+        // A table beyond a few MiB comes in parts, so that it is not the report that a compile's memory is needed for.
+        let passes = table.div_ceil(self.memory.max(1 << 20)).max(table.div_ceil(SMALL).min(FEW_PASSES)).max(1);
         let sources = self.names.len();
         let mut found = Found {
             sample: 1.0 / (1_u64 << shift) as f64,
@@ -114,7 +116,7 @@ impl Job<'_> {
         let all = Mutex::new(Vec::with_capacity(room));
         let reads = Mutex::new(Reads::default());
         shards.par_iter().try_for_each(|&(phase, file)| -> Result<()> {
-            let (rows, sources) = open(self.dir, file, self.names)?;
+            let (mut rows, sources) = open(self.dir, file, self.names)?;
             let mut parts = Vec::new();
             // The read that each source was last seen in: it changes only when an epoch ends.
             let mut last: Vec<Option<(u32, u32)>> = vec![None; self.names.len()];

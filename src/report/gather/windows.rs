@@ -4,7 +4,7 @@ use std::path::Path;
 
 use syllabus_reader::format::beside;
 use syllabus_reader::format::manifest::Manifest;
-use syllabus_reader::format::windows::MappedWindows;
+use syllabus_reader::format::windows::WindowsFile;
 
 use super::buckets::Counted;
 use super::drift::{BLOCK, Meter};
@@ -43,10 +43,10 @@ pub(super) struct WalkedPhase {
     pub(super) drift: Option<(Vec<SourceDrift>, u64)>,
 }
 
-/// The window table of a shard, and the manifest's index of each source in its dictionary.
-pub(super) fn open(dir: &Path, file: &str, names: &[String]) -> Result<(MappedWindows, Vec<u32>)> {
+/// The window table of a shard, of which a row batch at a time is in memory, and the manifest's index of each source in its dictionary.
+pub(super) fn open(dir: &Path, file: &str, names: &[String]) -> Result<(WindowsFile, Vec<u32>)> {
     let path = beside(&dir.join(file), "arrow");
-    let rows = MappedWindows::open(&path)?;
+    let rows = WindowsFile::open(&path)?;
     let index = |name: &String| {
         let place = names.iter().position(|known| known == name).and_then(|index| u32::try_from(index).ok());
         place.ok_or_else(|| Error::Verification(format!("{}: source `{name}` is not in the manifest", path.display())))
@@ -84,7 +84,7 @@ pub(super) fn walk(dir: &Path, manifest: &Manifest, names: &[String], plan: &Pla
         let run = run_windows(phase.windows, all);
         let mut position = 0;
         for shard in &phase.shards {
-            let (rows, sources) = open(dir, &shard.file, names)?;
+            let (mut rows, sources) = open(dir, &shard.file, names)?;
             for row in 0..rows.rows() {
                 let row = rows.row(row)?;
                 let source = sources.get(row.source as usize).copied().unwrap_or(u32::MAX);

@@ -46,6 +46,30 @@ fn many_batches_round_trip() {
 }
 
 #[test]
+fn by_calls_the_rows_are_the_same_in_any_order_and_a_cut_is_an_error() {
+    let rows: Vec<Plain> =
+        (0..9_000_u32).map(|i| (i % 3, i % 7, (0..i % 4).map(|j| fragment(i + j)).collect())).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("00000.arrow");
+    let (bytes, _) = write(&rows);
+    fs_err::write(&path, &bytes).unwrap();
+    let mut file = WindowsFile::open(&path).unwrap();
+    assert_eq!((file.rows(), file.sources(), file.path()), (9_000, sources().as_slice(), path.as_path()));
+    for i in (0..9_000).chain([0, 8_999, 4_095, 4_096]) {
+        let row = file.row(i).unwrap();
+        let found = (row.source, row.padding, row.fragments.collect());
+        assert_eq!(found, rows[usize::try_from(i).unwrap()]);
+    }
+    assert!(matches!(file.row(9_000), Err(Error::Corrupt { .. })));
+    // Cut while it is open: the row batch in memory stays, the next is an error that names the file.
+    file.row(4_096).unwrap();
+    fs_err::OpenOptions::new().write(true).open(&path).unwrap().set_len(bytes.len() as u64 / 2).unwrap();
+    assert!(file.row(4_096).is_ok());
+    let error = file.row(8_999).unwrap_err().to_string();
+    assert!(error.contains("00000.arrow") && error.contains("it was cut"), "{error}");
+}
+
+#[test]
 fn a_file_without_rows() {
     let (bytes, digest) = write(&[]);
     let reader = open(bytes).unwrap();
