@@ -4,7 +4,7 @@
 //! work is done by the word and not by the byte. (The idea is that of simdjson: Langdale and Lemire, 2019.) Whatever holds a character
 //! outside ASCII is left to the definition in the folder's root, from the start of the word that it stands in.
 
-use super::{Signs, Sink};
+use super::Sink;
 
 /// One in every byte.
 const ONES: u64 = u64::from_le_bytes([1; 8]);
@@ -22,21 +22,18 @@ fn between(bytes: u64, first: u8, last: u8) -> u64 {
 
 /// Eight bytes of text: lower case, and how many come before the first that is not an ASCII character of a word.
 #[inline]
-pub(super) fn head(bytes: [u8; 8], signs: Signs) -> ([u8; 8], usize) {
+pub(super) fn head<const KEPT: bool>(bytes: [u8; 8]) -> ([u8; 8], usize) {
     let bytes = u64::from_le_bytes(bytes);
     let ascii = bytes & !HIGH;
-    let stop = (!in_words(ascii, signs) | bytes) & HIGH;
+    let stop = (!in_words::<KEPT>(ascii) | bytes) & HIGH;
     // At most 64 bits: 8 bytes.
     (lower(ascii).to_le_bytes(), usize::try_from(stop.trailing_zeros() / 8).unwrap_or(0))
 }
 
 /// High bits of the bytes that belong to words; all are ASCII.
 #[inline]
-fn in_words(ascii: u64, signs: Signs) -> u64 {
-    match signs {
-        Signs::Kept => between(ascii, b'!', b'~'),
-        Signs::Dropped => between(lower(ascii), b'a', b'z') | between(ascii, b'0', b'9'),
-    }
+fn in_words<const KEPT: bool>(ascii: u64) -> u64 {
+    if KEPT { between(ascii, b'!', b'~') } else { between(lower(ascii), b'a', b'z') | between(ascii, b'0', b'9') }
 }
 
 /// Lower case; all are ASCII.
@@ -45,11 +42,14 @@ fn lower(ascii: u64) -> u64 {
     ascii | between(ascii, b'A', b'Z') >> 2
 }
 
-/// Eight bytes of the text from a place on, ASCII in lower case (of others something else); zeros where there are not so many.
+/// Eight bytes of the text from a place on, those of ASCII words in lower case (of others something else); zeros where there are
+/// not so many.
 #[inline]
-pub(super) fn eight(text: &[u8], at: usize) -> u64 {
+pub(super) fn eight<const KEPT: bool>(text: &[u8], at: usize) -> u64 {
     let bytes = text.get(at..).and_then(|rest| rest.first_chunk::<8>());
-    bytes.map_or(0, |bytes| lower(u64::from_le_bytes(*bytes) & !HIGH))
+    let bytes = bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    // Without signs there are letters and digits alone, and digits have the bit already.
+    if KEPT { lower(bytes & !HIGH) } else { bytes | ONES << 5 }
 }
 
 /// Bytes of a block.
@@ -63,7 +63,7 @@ struct Masks {
 
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn masks(block: &[u8; BLOCK], signs: Signs) -> Masks {
+fn masks<const KEPT: bool>(block: &[u8; BLOCK]) -> Masks {
     use std::arch::x86_64::{
         __m128i, _mm_and_si128, _mm_cmpgt_epi8, _mm_cmplt_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
         _mm_set1_epi8,
@@ -75,14 +75,13 @@ fn masks(block: &[u8; BLOCK], signs: Signs) -> Masks {
     /// A bit for each of sixteen bytes. Signed: bytes outside ASCII are below all bounds.
     #[target_feature(enable = "sse2")]
     #[inline]
-    fn bits(low: i64, high: i64, signs: Signs) -> (i32, i32) {
+    fn bits<const KEPT: bool>(low: i64, high: i64) -> (i32, i32) {
         let bytes = _mm_set_epi64x(high, low);
-        let word = match signs {
-            Signs::Kept => within(bytes, 0x20, 0x7F),
-            Signs::Dropped => {
-                let lower = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
-                _mm_or_si128(within(lower, 0x60, 0x7B), within(bytes, 0x2F, 0x3A))
-            }
+        let word = if KEPT {
+            within(bytes, 0x20, 0x7F)
+        } else {
+            let lower = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+            _mm_or_si128(within(lower, 0x60, 0x7B), within(bytes, 0x2F, 0x3A))
         };
         (_mm_movemask_epi8(word), _mm_movemask_epi8(bytes))
     }
@@ -90,7 +89,7 @@ fn masks(block: &[u8; BLOCK], signs: Signs) -> Masks {
     for (part, bytes) in block.as_chunks::<16>().0.iter().enumerate() {
         let half = |from: usize| i64::from_le_bytes(std::array::from_fn(|i| bytes[from + i]));
         // SAFETY: every processor of this kind has SSE2.
-        let (word, foreign) = unsafe { bits(half(0), half(8), signs) };
+        let (word, foreign) = unsafe { bits::<KEPT>(half(0), half(8)) };
         masks.word |= u64::from(word.cast_unsigned()) << (16 * part);
         masks.foreign |= u64::from(foreign.cast_unsigned()) << (16 * part);
     }
@@ -99,13 +98,13 @@ fn masks(block: &[u8; BLOCK], signs: Signs) -> Masks {
 
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-fn masks(block: &[u8; BLOCK], signs: Signs) -> Masks {
+fn masks<const KEPT: bool>(block: &[u8; BLOCK]) -> Masks {
     // The high bits of eight bytes, side by side.
     let gathered = |high: u64| (high & HIGH).wrapping_mul(0x0002_0408_1020_4081) >> 56;
     let mut masks = Masks { word: 0, foreign: 0 };
     for (part, bytes) in block.as_chunks::<8>().0.iter().enumerate() {
         let bytes = u64::from_le_bytes(*bytes);
-        masks.word |= gathered(in_words(bytes & !HIGH, signs) & !bytes) << (8 * part);
+        masks.word |= gathered(in_words::<KEPT>(bytes & !HIGH) & !bytes) << (8 * part);
         masks.foreign |= gathered(bytes) << (8 * part);
     }
     masks
@@ -114,7 +113,7 @@ fn masks(block: &[u8; BLOCK], signs: Signs) -> Masks {
 /// Hands over the whole words from byte `at` on, which is in no word, as far as the text is ASCII and whole blocks. Gives the byte
 /// from which to go on otherwise, in no word either; and the first one from which asking again may help.
 #[inline]
-pub(super) fn words(text: &[u8], at: usize, signs: Signs, sink: &mut impl Sink) -> (usize, usize) {
+pub(super) fn words<const KEPT: bool>(text: &[u8], at: usize, sink: &mut impl Sink) -> (usize, usize) {
     let mut base = at;
     // Where the word that is being read starts.
     let mut open = None;
@@ -122,7 +121,7 @@ pub(super) fn words(text: &[u8], at: usize, signs: Signs, sink: &mut impl Sink) 
         // Eight bytes are read from each byte of a word.
         let block = text.get(base..).and_then(|rest| rest.first_chunk::<{ BLOCK + 8 }>()?.first_chunk::<BLOCK>());
         let Some(block) = block else { return (open.unwrap_or(base), usize::MAX) };
-        let Masks { word, foreign } = masks(block, signs);
+        let Masks { word, foreign } = masks::<KEPT>(block);
         let ascii = foreign.trailing_zeros();
         // A word that goes on to a foreign byte must not end there.
         let word = word | foreign;
@@ -135,11 +134,11 @@ pub(super) fn words(text: &[u8], at: usize, signs: Signs, sink: &mut impl Sink) 
         if ends != 0
             && let Some(start) = open.take()
         {
-            sink.ascii(text, start, base + place(ends));
+            sink.ascii::<KEPT>(text, start, base + place(ends));
             ends &= ends - 1;
         }
         while ends != 0 {
-            sink.ascii(text, base + place(starts), base + place(ends));
+            sink.ascii::<KEPT>(text, base + place(starts), base + place(ends));
             starts &= starts - 1;
             ends &= ends - 1;
         }

@@ -29,7 +29,7 @@ mod runs;
 
 use std::sync::LazyLock;
 
-pub use runs::{Run, Runs};
+pub use runs::{Block, Runs};
 
 /// Version of Unicode for letters, digits, case and white space.
 pub const UNICODE_VERSION: (u8, u8, u8) = char::UNICODE_VERSION;
@@ -122,11 +122,11 @@ trait Sink {
 
     /// A whole word of ASCII characters, `start..end` of the text, not yet folded; at least seven bytes follow it.
     #[inline]
-    fn ascii(&mut self, text: &[u8], start: usize, end: usize) {
+    fn ascii<const KEPT: bool>(&mut self, text: &[u8], start: usize, end: usize) {
         self.start(start);
         let mut at = start;
         while at < end {
-            self.put(ascii::eight(text, at).to_le_bytes(), (end - at).min(8));
+            self.put(ascii::eight::<KEPT>(text, at).to_le_bytes(), (end - at).min(8));
             at += 8;
         }
         self.end(end);
@@ -136,24 +136,33 @@ trait Sink {
 /// Cuts a text into folded words.
 #[inline]
 fn cut(text: &str, signs: Signs, sink: &mut impl Sink) {
+    match signs {
+        Signs::Kept => cut_with::<true>(text, sink),
+        Signs::Dropped => cut_with::<false>(text, sink),
+    }
+}
+
+/// The same; whether signs are [kept](Signs::Kept) is known when this is compiled, since it is asked for every few bytes.
+#[inline]
+fn cut_with<const KEPT: bool>(text: &str, sink: &mut impl Sink) {
     let classes = CLASSES.as_slice();
     let bytes = text.as_bytes();
     let mut open = Open::Nothing;
     let (mut at, mut from) = (0, 0);
     loop {
         if at >= from && open == Open::Nothing {
-            (at, from) = ascii::words(bytes, at, signs, sink);
+            (at, from) = ascii::words::<KEPT>(bytes, at, sink);
         }
         let Some(&byte) = bytes.get(at) else { break };
         if byte < 0x80 {
             let rest = bytes.get(at..).unwrap_or_default();
             let (lower, length) = match rest.first_chunk::<8>() {
-                Some(&chunk) => ascii::head(chunk, signs),
+                Some(&chunk) => ascii::head::<KEPT>(chunk),
                 None => {
                     // Zeros are gaps.
                     let mut chunk = [0; 8];
                     chunk.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-                    ascii::head(chunk, signs)
+                    ascii::head::<KEPT>(chunk)
                 }
             };
             if length > 0 {
@@ -182,7 +191,7 @@ fn cut(text: &str, signs: Signs, sink: &mut impl Sink) {
         let code = usize::try_from(u32::from(c)).unwrap_or(usize::MAX);
         let mut class = classes.get(code).copied().unwrap_or_else(|| classify(c));
         if class == Class::Sign {
-            class = if signs == Signs::Kept { Class::Letter } else { Class::Gap };
+            class = if KEPT { Class::Letter } else { Class::Gap };
         }
         let (ends, starts) = match class {
             Class::Ignored => (false, false),
@@ -501,15 +510,17 @@ mod tests {
             // A short text is cut without blocks: its hash is that of the word within blocks.
             let alone = |word: &str| {
                 let mut hash = None;
-                Runs::new(signs, 1, 0).each(word, |run| hash = Some(run.hash()));
+                Runs::new(signs, 1, 0).blocks(word, |block| hash = block.hashes().last().copied());
                 hash
             };
             let mut words = expected.iter().filter(|word| word.len() < 64);
-            Runs::new(signs, 1, 0).each(text, |run| {
-                let word = slow(signs, &text[run.offset(1)..run.end()]).concat();
-                if word.len() < 64 {
-                    assert_eq!(Some(&word), words.next());
-                    assert_eq!(Some(run.hash()), alone(&word));
+            Runs::new(signs, 1, 0).blocks(text, |block| {
+                for (i, hash) in block.hashes().iter().enumerate() {
+                    let word = slow(signs, &text[block.offset(i, 1)..block.end(i)]).concat();
+                    if word.len() < 64 {
+                        assert_eq!(Some(&word), words.next());
+                        assert_eq!(Some(*hash), alone(&word));
+                    }
                 }
             });
         }

@@ -45,37 +45,43 @@ impl Cut {
 /// Words that are cut before they are looked at.
 const WORDS: usize = 512;
 
-/// The run that ends with the newest word.
+/// Some words of a text, side by side, and the run that ends with each.
 #[derive(Debug, Clone, Copy)]
-pub struct Run<'a> {
-    sum: u64,
-    /// Places of the words before the newest, and its own.
+pub struct Block<'a> {
+    hashes: &'a [u64],
+    /// Places of the words that are looked back at, and then of the block's own.
     places: &'a [(usize, usize)],
-    /// Words of the text so far, the newest counted.
-    pub count: u64,
+    /// Words of the text before the block's.
+    pub before: u64,
 }
 
-impl Run<'_> {
-    /// The hash of the last words: as many as a run has, all there are where the text has not had so many.
+impl<'a> Block<'a> {
+    /// For each word the hash of the run that ends with it: of all words there are where the text has not had as many as a run has.
     #[inline]
     #[must_use]
-    pub fn hash(&self) -> u64 {
-        folded(self.sum ^ K, L)
+    pub fn hashes(&self) -> &'a [u64] {
+        self.hashes
     }
 
-    /// Byte of the text after the newest word.
+    /// Byte of the text after word `i` of the block.
     #[inline]
     #[must_use]
-    pub fn end(&self) -> usize {
-        self.places.last().map_or(0, |&(_, end)| end)
+    pub fn end(&self, i: usize) -> usize {
+        self.place(i, 0).map_or(0, |(_, end)| end)
     }
 
-    /// Byte of the text where the last `n` words start, of those that are looked back at; the text's start where there are not so
-    /// many.
+    /// Byte of the text where the last `n` words up to word `i` of the block start, of those that are looked back at; the text's
+    /// start where there are not so many.
+    #[inline]
     #[must_use]
-    pub fn offset(&self, n: usize) -> usize {
-        let word = self.places.len().checked_sub(n);
-        word.and_then(|word| self.places.get(word)).map_or(0, |&(start, _)| start)
+    pub fn offset(&self, i: usize, n: usize) -> usize {
+        n.checked_sub(1).and_then(|back| self.place(i, back)).map_or(0, |(start, _)| start)
+    }
+
+    #[inline]
+    fn place(&self, i: usize, back: usize) -> Option<(usize, usize)> {
+        let reach = self.places.len().checked_sub(self.hashes.len())?;
+        self.places.get((reach + i).checked_sub(back)?).copied()
     }
 }
 
@@ -88,41 +94,45 @@ impl Runs {
         Self { signs, run, power, reach: run.max(reach), words: Cut::default() }
     }
 
-    /// Calls `each` at the end of every word.
+    /// Calls `each` with all words, some at a time.
     #[inline]
-    pub fn each(&mut self, text: &str, mut each: impl FnMut(Run<'_>)) {
-        let (mut sum, mut count) = (0_u64, 0_u64);
-        let (power, reach, run) = (self.power, self.reach, self.run);
-        self.cut::<true>(text, |words| {
-            let pairs = words.hashes().get(reach..).unwrap_or_default().iter().zip(leaving(words, reach, run));
-            for ((word, old), newest) in pairs.zip(reach..) {
-                sum = sum.wrapping_mul(BASE).wrapping_add(*word).wrapping_sub(old.wrapping_mul(power));
-                count += 1;
-                each(Run { sum, places: words.places.get(..=newest).unwrap_or_default(), count });
-            }
-        });
+    pub fn blocks(&mut self, text: &str, each: impl FnMut(Block<'_>)) {
+        self.rolled::<true>(text, each);
     }
 
     /// Calls `each` with the hashes of all shingles, repeated ones too, some at a time.
     #[inline]
     pub fn shingles(&mut self, text: &str, mut each: impl FnMut(&[u64])) {
-        let (mut sum, mut count) = (0_u64, 0_usize);
+        let last = u64::try_from(self.run - 1).unwrap_or(u64::MAX);
+        let (mut count, mut whole) = (0_u64, 0);
+        self.rolled::<false>(text, |block| {
+            count = block.before.saturating_add(u64::try_from(block.hashes.len()).unwrap_or(u64::MAX));
+            whole = block.hashes.last().copied().unwrap_or(0);
+            // The first words end no shingle.
+            let first = usize::try_from(last.saturating_sub(block.before)).unwrap_or(usize::MAX);
+            each(block.hashes.get(first..).unwrap_or_default());
+        });
+        if count > 0 && count <= last {
+            each(&[whole]);
+        }
+    }
+
+    #[inline]
+    fn rolled<const PLACES: bool>(&mut self, text: &str, mut each: impl FnMut(Block<'_>)) {
+        let (mut sum, mut before) = (0_u64, 0_u64);
         let mut hashes = [0; WORDS];
         let (power, reach, run) = (self.power, self.reach, self.run);
-        self.cut::<false>(text, |words| {
+        self.cut::<PLACES>(text, |words| {
             let new = words.hashes().get(reach..).unwrap_or_default();
             for ((word, old), hash) in new.iter().zip(leaving(words, reach, run)).zip(&mut hashes) {
                 sum = sum.wrapping_mul(BASE).wrapping_add(*word).wrapping_sub(old.wrapping_mul(power));
                 *hash = folded(sum ^ K, L);
             }
-            // The first words end no shingle.
-            let first = (run - 1).saturating_sub(count).min(new.len());
-            each(hashes.get(first..new.len()).unwrap_or_default());
-            count += new.len();
+            let hashes = hashes.get(..new.len()).unwrap_or_default();
+            let places = if PLACES { words.places.get(..words.filled).unwrap_or_default() } else { &[] };
+            each(Block { hashes, places, before });
+            before = before.saturating_add(u64::try_from(new.len()).unwrap_or(u64::MAX));
         });
-        if count > 0 && count < run {
-            each(&[folded(sum ^ K, L)]);
-        }
     }
 
     /// Hands over the words some at a time, never none, after as many as are looked back at (zeros where the text has not had so
@@ -231,21 +241,21 @@ impl<F: FnMut(&Cut), const PLACES: bool> Sink for Hasher<'_, F, PLACES> {
     }
 
     #[inline(always)]
-    fn ascii(&mut self, text: &[u8], start: usize, end: usize) {
+    fn ascii<const KEPT: bool>(&mut self, text: &[u8], start: usize, end: usize) {
         let mut length = end - start;
-        let mut chunk = ascii::eight(text, start);
+        let mut chunk = ascii::eight::<KEPT>(text, start);
         let mut hash = START;
         if length >= 16 {
             let mut at = start;
             while length >= 16 {
                 hash = folded(hash ^ chunk, K);
                 (at, length) = (at + 8, length - 8);
-                chunk = ascii::eight(text, at);
+                chunk = ascii::eight::<KEPT>(text, at);
             }
         }
         // Up to fifteen bytes are left. Whether there are eight is as good as chance: both ways are taken, without a branch.
         let eight = folded(hash ^ chunk, K);
-        let next = ascii::eight(text, end - length % 8);
+        let next = ascii::eight::<KEPT>(text, end - length % 8);
         let (hash, tail) = if length >= 8 { (eight, next) } else { (hash, chunk) };
         let tail = tail & ((1 << (8 * (length % 8))) - 1);
         self.push(folded(hash ^ tail, K), start, end);
@@ -304,17 +314,17 @@ mod tests {
                 });
                 let mut seen: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
                 let mut words = joined.iter();
-                Runs::new(signs, n, 0).each(&text, |run| {
+                Runs::new(signs, n, 0).blocks(&text, |block| for (i, hash) in block.hashes().iter().enumerate() {
                     let (joined, offset, count) = words.next().unwrap();
-                    assert_eq!(run.count, *count);
-                    let Some(joined) = joined else { return };
-                    assert_eq!(run.offset(n), *offset);
-                    assert_eq!(seen.entry(run.hash()).or_insert_with(|| joined.clone()), joined);
+                    assert_eq!(block.before + u64::try_from(i).unwrap() + 1, *count);
+                    let Some(joined) = joined else { continue };
+                    assert_eq!(block.offset(i, n), *offset);
+                    assert_eq!(seen.entry(*hash).or_insert_with(|| joined.clone()), joined);
                     // Alone it has the same hash.
                     let mut alone = None;
                     let text = String::from_utf8(joined.clone()).unwrap();
-                    Runs::new(signs, n, 0).each(&text, |run| alone = Some(run.hash()));
-                    assert_eq!(alone, Some(run.hash()));
+                    Runs::new(signs, n, 0).blocks(&text, |block| alone = block.hashes().last().copied());
+                    assert_eq!(alone, Some(*hash));
                 });
                 prop_assert!(words.next().is_none());
                 let distinct: std::collections::BTreeSet<&Vec<u8>> = seen.values().collect();

@@ -2,7 +2,6 @@
 
 use num_rational::BigRational;
 use rayon::prelude::*;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::index::{Filter, Index, Posting};
 use super::load::Item;
@@ -22,16 +21,20 @@ struct Cut {
 }
 
 impl Cut {
-    fn new(cutter: &mut Words, text: &str, n: usize) -> Self {
+    fn new(words: &mut Words, runs: &mut Runs, text: &str, n: usize) -> Self {
         let mut cut = Self { words: Vec::new(), starts: Vec::new(), ngrams: Vec::new() };
-        cutter.each(text, |window| {
+        words.each(text, |window| {
             cut.starts.push(cut.words.len());
             cut.words.extend_from_slice(window.last(1).unwrap_or_default());
             cut.words.push(b' ');
-            cut.ngrams.extend(window.last(n).map(xxh3_64));
         });
         cut.starts.push(cut.words.len());
         cut.words.pop();
+        if let Some(ngrams) = cut.count().checked_sub(n).map(|more| more + 1) {
+            cut.ngrams.reserve_exact(ngrams);
+            // Folding folded words changes nothing, so the runs are of the text's own words.
+            runs.shingles(&String::from_utf8_lossy(&cut.words), |hashes| cut.ngrams.extend_from_slice(hashes));
+        }
         cut
     }
 
@@ -44,6 +47,21 @@ impl Cut {
         let (&start, &end) = (self.starts.get(word)?, self.starts.get(word + n)?);
         Some((start, end - 1))
     }
+}
+
+/// All items' texts, cut, each with its item's number.
+fn cuts(items: &[Item], n: usize) -> Vec<(Cut, usize)> {
+    items
+        .par_iter()
+        .enumerate()
+        .map_init(
+            || (Words::new(Signs::Dropped, 1), Runs::new(Signs::Dropped, n, 0)),
+            |(words, runs), (number, item)| {
+                item.texts.iter().map(|text| (Cut::new(words, runs, text, n), number)).collect::<Vec<_>>()
+            },
+        )
+        .flatten_iter()
+        .collect()
 }
 
 /// What a text's n-grams add to the index.
@@ -63,25 +81,14 @@ impl Benchmarks {
         let n = usize::try_from(ngram).unwrap_or(usize::MAX);
         let coverage = coverage.map(Threshold::from_rational).transpose()?;
         items.par_sort_unstable();
-        let digest = digest(&items, ngram, coverage);
-        let mut cuts: Vec<(Cut, usize)> = items
-            .par_iter()
-            .enumerate()
-            .map_init(
-                || Words::new(Signs::Dropped, n.max(MIN_WORDS)),
-                |cutter, (number, item)| {
-                    item.texts.iter().map(|text| (Cut::new(cutter, text, n), number)).collect::<Vec<_>>()
-                },
-            )
-            .flatten_iter()
-            .collect();
+        let (digest, mut cuts) = rayon::join(|| digest(&items, ngram, coverage), || cuts(&items, n));
         if let Some(item) = cuts.iter().find(|(cut, _)| small(cut.words.len()).is_err()).and_then(|c| items.get(c.1)) {
             return Err(Error::Failed(format!(
                 "decontaminate: item {} of {} has a text of more than 4 GiB",
                 item.name, item.benchmark
             )));
         }
-        let common = common_ngrams(&cuts);
+        let common = Common::new(&cuts);
         // The first item that has a text names it.
         cuts.par_sort_unstable_by(|a, b| (&a.0.words, a.1).cmp(&(&b.0.words, b.1)));
         cuts.dedup_by(|later, first| later.0.words == first.0.words);
@@ -131,7 +138,7 @@ impl Benchmarks {
         inside.dedup();
         benchmarks.runs = Filter::new(&inside);
         benchmarks.ngrams = Index::new(postings);
-        benchmarks.summary = benchmarks.summarize(items.len(), common.len());
+        benchmarks.summary = benchmarks.summarize(items.len(), common.hashes.len());
         Ok(benchmarks)
     }
 
@@ -158,7 +165,7 @@ impl Benchmarks {
             let length = small(text.words.len())?;
             let mut last = None;
             // Folding folded words changes nothing, so the window's words are the text's.
-            runs.each(&String::from_utf8_lossy(&text.words), |run| last = Some(run.hash()));
+            runs.blocks(&String::from_utf8_lossy(&text.words), |block| last = block.hashes().last().copied());
             postings.extend(last.map(|hash| (hash, Posting { text: number, start: 0, length })));
         }
         self.shorts = Index::new(postings.clone());
@@ -197,21 +204,58 @@ impl Benchmarks {
     }
 }
 
-/// N-grams in many items, sorted.
-fn common_ngrams(cuts: &[(Cut, usize)]) -> Vec<u64> {
-    let mut occurrences: Vec<(u64, usize)> =
-        cuts.par_iter().flat_map_iter(|(cut, item)| cut.ngrams.iter().map(|&hash| (hash, *item))).collect();
-    occurrences.par_sort_unstable();
-    occurrences.dedup();
-    occurrences
-        .chunk_by(|a, b| a.0 == b.0)
-        .filter(|items| items.len() > MANY_ITEMS)
-        .filter_map(|items| items.first().map(|&(hash, _)| hash))
-        .collect()
+/// N-grams in many items.
+struct Common {
+    /// How often a hash with these top bits occurs, up to 255: nearly all n-grams occur too seldom to be in many items.
+    counts: Vec<u8>,
+    /// Shift that leaves a hash's top bits.
+    shift: u32,
+    /// Sorted.
+    hashes: Vec<u64>,
+}
+
+impl Common {
+    fn new(cuts: &[(Cut, usize)]) -> Self {
+        let ngrams: usize = cuts.iter().map(|(cut, _)| cut.ngrams.len()).sum();
+        let room = ngrams.saturating_mul(2).next_power_of_two().max(2);
+        let mut common = Self { counts: vec![0; room], shift: u64::BITS - room.ilog2(), hashes: Vec::new() };
+        for &hash in cuts.iter().flat_map(|(cut, _)| &cut.ngrams) {
+            let place = common.place(hash);
+            if let Some(count) = common.counts.get_mut(place) {
+                *count = count.saturating_add(1);
+            }
+        }
+        let mut occurrences: Vec<(u64, usize)> = cuts
+            .par_iter()
+            .flat_map_iter(|(cut, item)| {
+                cut.ngrams.iter().filter(|&&hash| common.may_hold(hash)).map(|&hash| (hash, *item))
+            })
+            .collect();
+        occurrences.par_sort_unstable();
+        occurrences.dedup();
+        common.hashes = occurrences
+            .chunk_by(|a, b| a.0 == b.0)
+            .filter(|items| items.len() > MANY_ITEMS)
+            .filter_map(|items| items.first().map(|&(hash, _)| hash))
+            .collect();
+        common
+    }
+
+    fn place(&self, hash: u64) -> usize {
+        usize::try_from(hash >> self.shift).unwrap_or(usize::MAX)
+    }
+
+    fn may_hold(&self, hash: u64) -> bool {
+        self.counts.get(self.place(hash)).is_some_and(|&count| usize::from(count) > MANY_ITEMS)
+    }
+
+    fn holds(&self, hash: u64) -> bool {
+        self.may_hold(hash) && self.hashes.binary_search(&hash).is_ok()
+    }
 }
 
 /// The n-grams of text `number` that count, and the runs inside them.
-fn grams(cut: &Cut, number: usize, n: usize, common: &[u64], runs: &mut Runs) -> Result<Grams> {
+fn grams(cut: &Cut, number: usize, n: usize, common: &Common, runs: &mut Runs) -> Result<Grams> {
     let text = small(number)?;
     let mut grams = Grams::default();
     // The last word up to each that proves anything, counted from 1.
@@ -229,7 +273,7 @@ fn grams(cut: &Cut, number: usize, n: usize, common: &[u64], runs: &mut Runs) ->
     for (word, &hash) in cut.ngrams.iter().enumerate() {
         let proves = proving.get(word + n - 1).is_some_and(|&proving| proving > word);
         if proves
-            && common.binary_search(&hash).is_err()
+            && !common.holds(hash)
             && let Some((start, end)) = cut.ngram(word, n)
         {
             let posting = Posting { text, start: small(start)?, length: small(end - start)? };
@@ -241,15 +285,17 @@ fn grams(cut: &Cut, number: usize, n: usize, common: &[u64], runs: &mut Runs) ->
     grams.postings.sort_unstable();
     grams.postings.dedup_by_key(|(hash, _)| *hash);
     let run = n.min(MIN_WORDS);
-    let mut word = 0;
+    let mut words = 0_usize;
     // Folding folded words changes nothing.
-    runs.each(&String::from_utf8_lossy(&cut.words), |words| {
-        word += 1;
-        // An n-gram holds the run if it starts at the run's first word, or up to n - run words before.
-        let Some(first) = usize::checked_sub(word, run) else { return };
-        let around = counted.get(first).or(counted.last()).copied().flatten();
-        if around.is_some_and(|ngram| first + run <= ngram + n) {
-            grams.inside.push(words.hash());
+    runs.blocks(&String::from_utf8_lossy(&cut.words), |block| {
+        for &hash in block.hashes() {
+            words += 1;
+            // An n-gram holds the run if it starts at the run's first word, or up to n - run words before.
+            let Some(first) = words.checked_sub(run) else { continue };
+            let around = counted.get(first).or(counted.last()).copied().flatten();
+            if around.is_some_and(|ngram| first + run <= ngram + n) {
+                grams.inside.push(hash);
+            }
         }
     });
     Ok(grams)

@@ -115,6 +115,26 @@ impl Index {
         &self.hashes
     }
 
+    /// Calls `each` with the number of each of some hashes that has postings, and with these. Nothing waits for the memory of
+    /// another hash, and hardly any passes.
+    #[inline]
+    pub(super) fn each_passing(&self, hashes: &[u64], mut each: impl FnMut(usize, &Posting)) {
+        if self.is_empty() {
+            return;
+        }
+        for (part, hashes) in hashes.chunks(64).enumerate() {
+            let passing =
+                hashes.iter().rev().fold(0_u64, |passing, &hash| passing << 1 | u64::from(self.filter.passes(hash)));
+            let mut rest = passing;
+            while rest != 0 {
+                let i = usize::try_from(rest.trailing_zeros()).unwrap_or(0);
+                rest &= rest - 1;
+                let Some(&hash) = hashes.get(i) else { continue };
+                self.look_up(hash).iter().for_each(|posting| each(part * 64 + i, posting));
+            }
+        }
+    }
+
     /// The postings of a hash.
     #[inline]
     pub(super) fn get(&self, hash: u64) -> &[Posting] {

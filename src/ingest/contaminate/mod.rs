@@ -13,8 +13,8 @@
 //! is not looked for; [`Benchmarks::summary`] says how many there are.
 //!
 //! One pass over a document's words. An n-gram of n words holds n - 4 runs of five words, so of every n - 4 runs in a document one is
-//! asked for: a filter says whether it stands inside an n-gram of any item, and only around those that pass are n-grams cut out and
-//! looked up. Short texts, which are few, are asked for at every word, by the run they end with. What is found is compared word by
+//! asked for: a filter says whether it stands inside an n-gram of any item. Around one that does, so must n - 4 side by side, and
+//! only there n-grams are cut out and looked up. Short texts, which are few, are asked for at every word, by the run they end with. What is found is compared word by
 //! word, so a collision of hashes is never taken for a leak.
 
 mod build;
@@ -28,7 +28,7 @@ use std::cmp::Ordering;
 use std::path::PathBuf;
 
 use num_rational::BigRational;
-use xxhash_rust::xxh3::xxh3_64;
+use rayon::prelude::*;
 
 use self::index::{Filter, Index};
 use self::load::Item;
@@ -114,6 +114,7 @@ pub struct Leak {
 #[derive(Debug)]
 pub struct Scratch {
     runs: Runs,
+    ngrams: Runs,
     words: Words,
     hits: Vec<Hit>,
 }
@@ -138,11 +139,14 @@ impl Benchmarks {
     /// reach into objects); every row must have one of them. An item is named by its column `id`, `task_id` or `question_id`, or else by
     /// its row; a benchmark by its column `benchmark`, or else by its file.
     pub fn load(files: &[PathBuf], fields: &[String], ngram: u32, coverage: Option<&BigRational>) -> Result<Self> {
-        let mut items = Vec::new();
-        for file in files {
-            load::read(file, fields, &mut items)?;
-        }
-        Self::new(items, ngram, coverage)
+        let read = |file: &PathBuf| {
+            let mut items = Vec::new();
+            load::read(file, fields, &mut items).map(|()| items)
+        };
+        // The first error in the files' order, whatever the threads.
+        let read: Vec<Result<Vec<Item>>> = files.par_iter().map(read).collect();
+        let items: Vec<Vec<Item>> = read.into_iter().collect::<Result<_>>()?;
+        Self::new(items.into_iter().flatten().collect(), ngram, coverage)
     }
 
     /// Words of a run that is asked for first.
@@ -154,7 +158,8 @@ impl Benchmarks {
     #[must_use]
     pub fn scratch(&self) -> Scratch {
         let words = Words::new(Signs::Dropped, self.ngram.max(MIN_WORDS));
-        Scratch { runs: self.rolling(), words, hits: Vec::new() }
+        let ngrams = Runs::new(Signs::Dropped, self.ngram, 0);
+        Scratch { runs: self.rolling(), ngrams, words, hits: Vec::new() }
     }
 
     /// Runs, looking back at an n-gram.
@@ -211,90 +216,84 @@ impl Benchmarks {
 
     /// Leaves all hits in `scratch`, by text and n-gram, each at its first place.
     fn find(&self, scratch: &mut Scratch, text: &str) {
-        let Scratch { runs, words, hits } = scratch;
+        let Scratch { runs, ngrams, words, hits } = scratch;
         hits.clear();
-        let (n, run) = (number(self.ngram), number(self.run()));
-        let (around, shorts) = (n - run, !self.shorts.is_empty());
+        let run = self.run();
+        let around = self.ngram - run;
         let mut limit = HITS;
-        // The next word at whose end a run is asked for; what was asked last; the byte from which n-grams are to be cut out.
-        let (mut next, mut asked, mut suspect): (u64, Option<Asked>, Option<usize>) = (run, None, None);
-        runs.each(text, |words_so_far| {
-            if words_so_far.count < run {
-                return;
-            }
-            let hash = words_so_far.hash();
-            if words_so_far.count == next {
-                next += around + 1;
-                // The filter is larger than a core's caches: its answer is read when the next one is asked.
-                self.runs.fetch(hash);
-                let new = Asked { hash, around: words_so_far.offset(self.ngram), word: words_so_far.offset(1) };
-                if let Some(part) = asked.replace(new).and_then(|old| self.answer(&old, &mut suspect)) {
-                    self.look_up(words, (text, part), hits, &mut limit);
-                }
-            }
-            // There are short texts only where n-grams are longer than a run.
-            for posting in if shorts { self.shorts.get(hash) } else { &[] } {
-                let Some(item) = self.texts.get(at(posting.text)) else { continue };
-                let from = words_so_far.offset(item.count);
-                if words_so_far.count >= number(item.count) && is(words, text.get(from..words_so_far.end()), item) {
+        // Words up to the next at whose end a run is asked for; the byte from which n-grams are to be cut out.
+        let (mut next, mut suspect): (usize, Option<usize>) = (run - 1, None);
+        runs.blocks(text, |block| {
+            let hashes = block.hashes();
+            let asked = || (next..hashes.len()).step_by(around + 1).filter_map(|i| Some((i, *hashes.get(i)?)));
+            // The filter is larger than a core's caches: all answers of a block are on their way before the first is read.
+            asked().for_each(|(_, hash)| self.runs.fetch(hash));
+            // There are short texts only where n-grams are longer than a run. (What ends with fewer words than a run has is no run
+            // of theirs: they are compared word by word.)
+            self.shorts.each_passing(hashes, |i, posting| {
+                let Some(item) = self.texts.get(at(posting.text)) else { return };
+                let from = block.offset(i, item.count);
+                let there = block.before.saturating_add(number(i + 1));
+                if there >= number(item.count) && is(words, text.get(from..block.end(i)), item.count, &item.words) {
                     let hit = Hit { text: posting.text, ngram: 0, offset: from, length: posting.length };
                     note(hits, &mut limit, hit);
                 }
+            });
+            for (i, hash) in asked() {
+                if self.runs.passes(hash) && self.around_passes(hashes, i) {
+                    // It may be of an item: a part of the text begins that is to be looked up, or goes on.
+                    suspect.get_or_insert(block.offset(i, self.ngram));
+                } else if let Some(from) = suspect.take() {
+                    self.look_up((&mut *ngrams, &mut *words), (text, (from, block.offset(i, 1))), hits, &mut limit);
+                }
             }
+            // A step's worth of words lies between the last one asked for and the first of the next block.
+            let asked = hashes.len().saturating_sub(next).div_ceil(around + 1);
+            next = next + asked * (around + 1) - hashes.len();
         });
-        if let Some(part) = asked.and_then(|old| self.answer(&old, &mut suspect)) {
-            self.look_up(words, (text, part), hits, &mut limit);
-        }
         if let Some(from) = suspect {
-            self.look_up(words, (text, (from, text.len())), hits, &mut limit);
+            self.look_up((ngrams, words), (text, (from, text.len())), hits, &mut limit);
         }
         first_of_each(hits);
     }
 
-    /// Whether a run may be of an item: then a part of the text begins that is to be looked up, or goes on; else the one before it
-    /// is over, and given back.
-    #[inline]
-    fn answer(&self, asked: &Asked, suspect: &mut Option<usize>) -> Option<(usize, usize)> {
-        if self.runs.passes(asked.hash) {
-            suspect.get_or_insert(asked.around);
-            return None;
-        }
-        suspect.take().map(|from| (from, asked.word))
+    /// Whether as many runs side by side as an n-gram holds may be of items, run `i`, which may, among them. Beyond the block
+    /// nobody knows. Phrases of five words that everybody uses are many, and stand alone.
+    #[cold]
+    fn around_passes(&self, hashes: &[u64], i: usize) -> bool {
+        let held = self.ngram - self.run() + 1;
+        let (before, from) = hashes.split_at_checked(i).unwrap_or_default();
+        let passes = |hash: &&u64| self.runs.passes(**hash);
+        let left = before.iter().rev().take(held).take_while(passes).count();
+        let right = from.iter().take(held).take_while(passes).count();
+        left + right >= held || left == before.len() || right == from.len()
     }
 
     /// Looks up all n-grams in a part of a text.
     #[cold]
     fn look_up(
         &self,
-        words: &mut Words,
+        (ngrams, words): (&mut Runs, &mut Words),
         (text, (from, to)): (&str, (usize, usize)),
         hits: &mut Vec<Hit>,
         limit: &mut usize,
     ) {
         let n = self.ngram;
-        words.each(text.get(from..to).unwrap_or_default(), |window| {
-            let Some(words) = window.last(n) else { return };
-            for posting in self.ngrams.get(xxh3_64(words)) {
-                let start = at(posting.start);
-                let item = self.texts.get(at(posting.text)).map(|text| text.words.as_slice()).unwrap_or_default();
-                if item.get(start..start + at(posting.length)) == Some(words) {
-                    let offset = from + window.offset(n);
-                    let hit = Hit { text: posting.text, ngram: posting.start, offset, length: posting.length };
-                    note(hits, limit, hit);
+        let part = text.get(from..to).unwrap_or_default();
+        ngrams.blocks(part, |block| {
+            for (i, &hash) in block.hashes().iter().enumerate() {
+                for posting in self.ngrams.get(hash) {
+                    let (start, place) = (at(posting.start), block.offset(i, n));
+                    let item = self.texts.get(at(posting.text)).map(|text| text.words.as_slice()).unwrap_or_default();
+                    let expected = item.get(start..start + at(posting.length)).unwrap_or_default();
+                    if is(words, part.get(place..block.end(i)), n, expected) {
+                        let (ngram, offset) = (posting.start, from + place);
+                        note(hits, limit, Hit { text: posting.text, ngram, offset, length: posting.length });
+                    }
                 }
             }
         });
     }
-}
-
-/// A run that was asked for.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    hash: u64,
-    /// Byte of the text at which the first n-gram around it starts.
-    around: usize,
-    /// Byte at which its last word starts.
-    word: usize,
 }
 
 fn note(hits: &mut Vec<Hit>, limit: &mut usize, hit: Hit) {
@@ -306,12 +305,12 @@ fn note(hits: &mut Vec<Hit>, limit: &mut usize, hit: Hit) {
     }
 }
 
-/// Whether a part of a document has the words of an item's text, and no others.
+/// Whether a part of a document has these words, so many, and no others.
 #[cold]
-fn is(words: &mut Words, part: Option<&str>, item: &Text) -> bool {
+fn is(words: &mut Words, part: Option<&str>, count: usize, expected: &[u8]) -> bool {
     let mut same = false;
     words.each(part.unwrap_or_default(), |window| {
-        same = window.count == number(item.count) && window.last(item.count) == Some(&item.words);
+        same = window.count == number(count) && window.last(count) == Some(expected);
     });
     same
 }
