@@ -81,7 +81,7 @@ pub fn unjudged(path: &Path, spec: &TokenizerSpec, samples: Samples<'_>) -> Resu
             Ok((decoder?, fast))
         },
         || {
-            let reference = Reference::load(&opened, None)?;
+            let reference = if encodes { Reference::load_to_judge(&opened)? } else { Reference::load(&opened, None)? };
             let enough = || there.load(Ordering::Relaxed);
             Judge::begin(reference, &parts.added_tokens, samples, spec.backend, path, &enough)
         },

@@ -78,8 +78,9 @@ impl Judge {
         &self.reference
     }
 
+    /// The reference, to encode with.
     pub(super) fn into_reference(self) -> Reference {
-        self.reference
+        self.reference.encoding()
     }
 
     fn ids(&self, text: &str) -> Result<Vec<u32>> {
@@ -138,7 +139,7 @@ impl Judge {
         if self.is_strict() {
             return Err(self.refused(difference));
         }
-        Ok((self.reference, format!("{difference}; `tokenizers` encodes instead, many times slower")))
+        Ok((self.reference.encoding(), format!("{difference}; `tokenizers` encodes instead, many times slower")))
     }
 
     /// How the backend differs on a text, said for people.

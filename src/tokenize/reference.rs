@@ -15,6 +15,13 @@ use crate::error::{Error, Result};
 /// Name and version for the manifest.
 pub const BACKEND: &str = "tokenizers 0.23.2";
 
+/// Words of which the library keeps the ids, in each thread, where nobody says otherwise.
+const WORDS: usize = 10_000;
+
+/// The same while it only judges: a few hundred bytes each, and a sample has
+/// many that never come again.
+const JUDGED_WORDS: usize = 1000;
+
 /// A tokenizer in Hugging Face's library: no special tokens added, special strings taken as text (but for those the
 /// curriculum lists), no truncation, no padding.
 pub struct Reference {
@@ -34,7 +41,19 @@ impl Reference {
     /// # Errors
     /// When the library does not load it.
     pub fn load(opened: &Opened<'_>, decoder: Option<Decoder>) -> Result<Self> {
-        let mut inner = match assembled(opened) {
+        Self::with_words(opened, decoder, WORDS)
+    }
+
+    /// Loads a tokenizer that encodes samples only, and so need not remember many words.
+    ///
+    /// # Errors
+    /// When the library does not load it.
+    pub fn load_to_judge(opened: &Opened<'_>) -> Result<Self> {
+        Self::with_words(opened, None, JUDGED_WORDS)
+    }
+
+    fn with_words(opened: &Opened<'_>, decoder: Option<Decoder>, words: usize) -> Result<Self> {
+        let mut inner = match assembled(opened, words) {
             Ok(inner) => inner,
             // Its own way of loading knows all kinds, and says what is wrong.
             Err(_) => opened
@@ -44,6 +63,15 @@ impl Reference {
         };
         inner.set_encode_special_tokens(true);
         Ok(Self { inner, decoder })
+    }
+
+    /// The same, which encodes more than samples: it remembers as many words as the library does by itself.
+    #[must_use]
+    pub fn encoding(mut self) -> Self {
+        let mut model = self.inner.get_model().clone();
+        model.resize_cache(WORDS);
+        self.inner.with_model(model);
+        self
     }
 
     /// The same, which decodes with `decoder`.
@@ -93,7 +121,7 @@ impl Reference {
 /// vocabulary that takes most of a second. Here the vocabulary and the merges are those that are read already, and only the
 /// small parts go through the library's JSON. What comes out is equal, or this is an error: a file with anything odd about it is
 /// left to the library.
-fn assembled(opened: &Opened<'_>) -> Result<tokenizers::Tokenizer, tokenizers::Error> {
+fn assembled(opened: &Opened<'_>, words: usize) -> Result<tokenizers::Tokenizer, tokenizers::Error> {
     let Opened { parts, added, model, vocabulary, merges, .. } = opened;
     if parts.version.as_deref().is_some_and(|version| version != VERSION) {
         return Err("another version".into());
@@ -130,6 +158,7 @@ fn assembled(opened: &Opened<'_>) -> Result<tokenizers::Tokenizer, tokenizers::E
         .fuse_unk(model.fuse_unk.unwrap_or(false))
         .byte_fallback(model.byte_fallback.unwrap_or(false))
         .ignore_merges(model.ignore_merges.unwrap_or(false))
+        .cache_capacity(words)
         .build()?;
     let assembled = TokenizerBuilder::<ModelWrapper, _, _, _, _>::new()
         .with_model(model.into())
@@ -224,7 +253,7 @@ mod tests {
     /// Compares the tokenizer put together with the one that the library loads itself; whether it was put together at all.
     fn check(file: &TokenizerFile, listed: &[String]) -> bool {
         let opened = Opened::of(file, listed).unwrap();
-        let Ok(mut assembled) = assembled(&opened) else { return false };
+        let Ok(mut assembled) = assembled(&opened, JUDGED_WORDS) else { return false };
         let mut whole: tokenizers::Tokenizer = opened.json().unwrap().parse().unwrap();
         let what = file.path().display();
         // As JSON, pieces and tokens ascend by id, and merges by rank.
