@@ -9,7 +9,7 @@ use syllabus_reader::format::windows::WindowsWriter;
 use syllabus_reader::format::{Fragment, TokenDtype, idx};
 
 use crate::error::{Error, Result};
-use crate::files::{self, NewFile};
+use crate::files::NewFile;
 
 /// Whole windows, filled in memory and ready to be written.
 #[derive(Debug, Default)]
@@ -83,21 +83,38 @@ impl ShardWriter {
     /// Commits the three files.
     pub fn finish(self) -> Result<Shard> {
         let unwrap = |out: BufWriter<NewFile>| out.into_inner().map_err(std::io::IntoInnerError::into_error);
-        let index = idx::encode(self.dtype, &self.lengths)?;
         let (windows, rows) = self.windows.finish()?;
         unwrap(windows.out)?.commit()?;
-        files::write_whole(&self.folder.join(&self.name).with_extension("idx"), &index)?;
+        let index_digest = write_index(&self.folder.join(&self.name).with_extension("idx"), self.dtype, &self.lengths)?;
         unwrap(self.bin)?.commit()?;
         Ok(Shard {
             file: self.name,
             windows: self.count,
             bytes: self.size,
             digest: self.hash.finalize().to_hex().to_string(),
-            index_digest: blake3::hash(&index).to_hex().to_string(),
+            index_digest,
             windows_digest: to_hex(&rows),
             arrow_digest: Some(windows.hash.finalize().to_hex().to_string()),
         })
     }
+}
+
+/// Writes an index of sequences that lie one after the other, of these lengths, without holding it; gives its digest.
+fn write_index(path: &Path, dtype: TokenDtype, lengths: &[u32]) -> Result<String> {
+    let out = Hashed { out: NewFile::create(path)?, hash: blake3::Hasher::new() };
+    // Outside, so that what is hashed is not the few bytes of a number.
+    let mut out = BufWriter::with_capacity(1 << 18, out);
+    idx::write::<Error>(&mut out, dtype, lengths.len() as u64, &mut |visit| {
+        let mut start = 0_u64;
+        lengths.iter().try_for_each(|&length| {
+            visit(start, length)?;
+            start += u64::from(length);
+            Ok(())
+        })
+    })?;
+    let Hashed { out, hash } = out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    out.commit()?;
+    Ok(hash.finalize().to_hex().to_string())
 }
 
 /// Hashes what passes.
