@@ -247,18 +247,18 @@ struct Shared<'a> {
 
 /// A source's first segments are of so many bytes at most: touching memory costs more than one more file, and a corpus some
 /// times as large takes no more of it.
-const FIRST_SEGMENTS: usize = 8 << 20;
-/// So many: a GiB of a source. Then segments grow, or large sources would come to too many files.
-const FIRST: u64 = 128;
+const FIRST_BYTES: usize = 8 << 20;
+/// There are so many of them: a GiB of a source. Then segments grow, or large sources would come to too many files.
+const FIRST_COUNT: u64 = 128;
 /// After so many more the next ones are twice as large.
 const SAME_SIZE: u64 = 32;
 
 impl Shared<'_> {
     /// Bytes of the next segment of a source.
     fn segment_bytes(&self, source: usize) -> usize {
-        let more = self.segments[source].load(Ordering::Relaxed).checked_sub(FIRST);
+        let more = self.segments[source].load(Ordering::Relaxed).checked_sub(FIRST_COUNT);
         let doublings = more.map_or(0, |more| 1 + more / SAME_SIZE);
-        let growing = u32::try_from(doublings).ok().and_then(|n| FIRST_SEGMENTS.checked_mul(1usize.checked_shl(n)?));
+        let growing = u32::try_from(doublings).ok().and_then(|n| FIRST_BYTES.checked_mul(1usize.checked_shl(n)?));
         growing.map_or(self.options.segment_bytes, |growing| growing.min(self.options.segment_bytes))
     }
 

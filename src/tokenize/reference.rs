@@ -26,6 +26,8 @@ const JUDGED_WORDS: usize = 1000;
 /// curriculum lists), no truncation, no padding.
 pub struct Reference {
     inner: tokenizers::Tokenizer,
+    /// It remembers fewer words than the library does by itself.
+    few_words: bool,
     decoder: Option<Decoder>,
 }
 
@@ -44,7 +46,7 @@ impl Reference {
         Self::with_words(opened, decoder, WORDS)
     }
 
-    /// Loads a tokenizer that encodes samples only, and so need not remember many words.
+    /// Loads a tokenizer that encodes samples only, and so need not remember many words (but for a file that is left to the library).
     ///
     /// # Errors
     /// When the library does not load it.
@@ -53,21 +55,26 @@ impl Reference {
     }
 
     fn with_words(opened: &Opened<'_>, decoder: Option<Decoder>, words: usize) -> Result<Self> {
-        let mut inner = match assembled(opened, words) {
-            Ok(inner) => inner,
+        let (mut inner, few_words) = match assembled(opened, words) {
+            Ok(inner) => (inner, words < WORDS),
             // Its own way of loading knows all kinds, and says what is wrong.
-            Err(_) => opened
-                .json()?
-                .parse()
-                .map_err(|error| opened.file.error(format!("Hugging Face's `tokenizers` does not load it: {error}")))?,
+            Err(_) => {
+                let inner = opened.json()?.parse();
+                let failed = |error| format!("Hugging Face's `tokenizers` does not load it: {error}");
+                (inner.map_err(|error: tokenizers::Error| opened.file.error(failed(error)))?, false)
+            }
         };
         inner.set_encode_special_tokens(true);
-        Ok(Self { inner, decoder })
+        Ok(Self { inner, few_words, decoder })
     }
 
     /// The same, which encodes more than samples: it remembers as many words as the library does by itself.
     #[must_use]
     pub fn encoding(mut self) -> Self {
+        if !self.few_words {
+            return self;
+        }
+        self.few_words = false;
         let mut model = self.inner.get_model().clone();
         model.resize_cache(WORDS);
         self.inner.with_model(model);

@@ -356,10 +356,7 @@ impl<B: AsRef<[u8]>> WindowsReader<B> {
     /// # Errors
     /// [`Error::OutOfRange`] past the last row, [`Error::Corrupt`] when the row points outside its batch.
     pub fn row(&self, i: u64) -> Result<Row<'_>> {
-        if i >= self.rows() {
-            let message = format!("{}: window {i} of {}", self.file.display(), self.rows());
-            return Err(Error::OutOfRange(message));
-        }
+        within(&self.file, i, self.rows())?;
         self.layout.row(self.bytes.as_ref(), 0, i).ok_or_else(|| outside(&self.file, i))
     }
 
@@ -376,6 +373,10 @@ impl<B: AsRef<[u8]>> WindowsReader<B> {
         }
         Ok(hasher.finish())
     }
+}
+
+fn within(file: &Path, i: u64, rows: u64) -> Result<()> {
+    if i < rows { Ok(()) } else { Err(Error::OutOfRange(format!("{}: window {i} of {rows}", file.display()))) }
 }
 
 fn outside(file: &Path, i: u64) -> Error {

@@ -42,8 +42,8 @@ fn lower(ascii: u64) -> u64 {
     ascii | between(ascii, b'A', b'Z') >> 2
 }
 
-/// Eight bytes of the text from a place on, those of ASCII words in lower case (of others something else); zeros where there are
-/// not so many.
+/// Eight bytes of the text from a place on, those of ASCII words in lower case (of others something else); something else where there
+/// are not so many.
 #[inline]
 pub(super) fn eight<const KEPT: bool>(text: &[u8], at: usize) -> u64 {
     let bytes = text.get(at..).and_then(|rest| rest.first_chunk::<8>());

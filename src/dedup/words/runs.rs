@@ -3,7 +3,9 @@
 //! A word's hash is made of its folded bytes, eight at a time: `h = fold((h ^ bytes) · K)` from a fixed start, where `fold` is the
 //! exclusive or of both halves of the product of 128 bits (the step of wyhash). The hash of a run of n words w1 ... wn is
 //! `fold(((w1·Bⁿ⁻¹ + ... + wn) mod 2^64 ^ K) · L)`: a polynomial, so that the next run takes two multiplications and no joined text
-//! (Karp and Rabin, 1987). The words' hashes are as good as random, so two different runs meet with a probability of about 2^-64.
+//! (Karp and Rabin, 1987). The words' hashes are as good as random, so two different runs of a few words meet with a probability of
+//! about 2^-64. Modulo 2^64, long regular runs meet (of two words in the order of Thue and Morse, from 256 on, and theirs swapped):
+//! who must not take one for another compares the words.
 //! The constants are odd and fixed for ever: signatures and what was compared must not differ between machines.
 
 use super::{Signs, Sink, ascii, cut};
@@ -285,6 +287,22 @@ mod tests {
         let (all, parts) = (shingles("a b c d e f", 5), [shingles("a b c d e", 5), shingles("b c d e f", 5)]);
         assert_eq!(all, parts.concat());
         assert_ne!(shingles("a b", 5), shingles("b a", 5));
+    }
+
+    /// Whether runs are shorter or longer than what is cut at once, and wherever they end in it.
+    #[test]
+    fn long_texts_and_long_runs() {
+        let word = |i: usize| format!("w{}", i * i % 977);
+        let text = |words: std::ops::Range<usize>| words.map(word).collect::<Vec<_>>().join(" ");
+        for n in [1, 7, 511, 512, 513, 700] {
+            for count in [1, 511, 512, 513, 1024, 1025, 1300] {
+                let found = shingles(&text(0..count), n);
+                assert_eq!(found.len(), (count + 1).saturating_sub(n).max(1), "{count} words, n = {n}");
+                for start in (0..found.len()).step_by(97) {
+                    assert_eq!([found[start]], *shingles(&text(start..(start + n).min(count)), n));
+                }
+            }
+        }
     }
 
     /// The recipe is part of what is on disk.

@@ -204,7 +204,7 @@ impl Benchmarks {
     }
 }
 
-/// N-grams in many items.
+/// N-grams in many items, by their hashes: with a collision, the n-grams of more than [`MANY_ITEMS`] items would have to share one.
 struct Common {
     /// How often a hash with these top bits occurs, up to 255: nearly all n-grams occur too seldom to be in many items.
     counts: Vec<u8>,
@@ -282,8 +282,12 @@ fn grams(cut: &Cut, number: usize, n: usize, common: &Common, runs: &mut Runs) -
         }
         counted.push(last);
     }
-    grams.postings.sort_unstable();
-    grams.postings.dedup_by_key(|(hash, _)| *hash);
+    let of = |posting: &Posting| cut.words.get(at(posting.start)..at(posting.start) + at(posting.length));
+    // Words too: rolled hashes of long, regular texts may be equal where the words are not.
+    grams.postings.sort_unstable_by(|(a, one), (b, other)| {
+        a.cmp(b).then_with(|| of(one).cmp(&of(other))).then_with(|| one.start.cmp(&other.start))
+    });
+    grams.postings.dedup_by(|(a, later), (b, first)| a == b && of(later) == of(first));
     let run = n.min(MIN_WORDS);
     let mut words = 0_usize;
     // Folding folded words changes nothing.

@@ -115,8 +115,8 @@ impl Index {
         &self.hashes
     }
 
-    /// Calls `each` with the number of each of some hashes that has postings, and with these. Nothing waits for the memory of
-    /// another hash, and hardly any passes.
+    /// Calls `each` with the index of each hash that has postings, and with each of these. No hash waits for the memory of
+    /// another, and hardly any passes.
     #[inline]
     pub(super) fn each_passing(&self, hashes: &[u64], mut each: impl FnMut(usize, &Posting)) {
         if self.is_empty() {

@@ -13,8 +13,8 @@
 //! is not looked for; [`Benchmarks::summary`] says how many there are.
 //!
 //! One pass over a document's words. An n-gram of n words holds n - 4 runs of five words, so of every n - 4 runs in a document one is
-//! asked for: a filter says whether it stands inside an n-gram of any item. Around one that does, so must n - 4 side by side, and
-//! only there n-grams are cut out and looked up. Short texts, which are few, are asked for at every word, by the run they end with. What is found is compared word by
+//! asked for: a filter says whether it stands inside an n-gram of any item. Only where n - 4 side by side do (or may, at the border of
+//! the words that are looked at together), n-grams are cut out and looked up. Short texts, which are few, are asked for at every word, by the run they end with. What is found is compared word by
 //! word, so a collision of hashes is never taken for a leak.
 
 mod build;
@@ -221,20 +221,20 @@ impl Benchmarks {
         let run = self.run();
         let around = self.ngram - run;
         let mut limit = HITS;
-        // Words up to the next at whose end a run is asked for; the byte from which n-grams are to be cut out.
+        // Which word of the block ends the next run that is asked for; the byte from which n-grams are to be cut out.
         let (mut next, mut suspect): (usize, Option<usize>) = (run - 1, None);
         runs.blocks(text, |block| {
             let hashes = block.hashes();
             let asked = || (next..hashes.len()).step_by(around + 1).filter_map(|i| Some((i, *hashes.get(i)?)));
             // The filter is larger than a core's caches: all answers of a block are on their way before the first is read.
             asked().for_each(|(_, hash)| self.runs.fetch(hash));
-            // There are short texts only where n-grams are longer than a run. (What ends with fewer words than a run has is no run
-            // of theirs: they are compared word by word.)
+            // There are short texts only where n-grams are longer than a run. (The first words end no whole run; should the hash of
+            // one be that of a text, comparing the words refuses it.)
             self.shorts.each_passing(hashes, |i, posting| {
                 let Some(item) = self.texts.get(at(posting.text)) else { return };
                 let from = block.offset(i, item.count);
                 let there = block.before.saturating_add(number(i + 1));
-                if there >= number(item.count) && is(words, text.get(from..block.end(i)), item.count, &item.words) {
+                if there >= number(item.count) && is(words, text.get(from..block.end(i)), item) {
                     let hit = Hit { text: posting.text, ngram: 0, offset: from, length: posting.length };
                     note(hits, &mut limit, hit);
                 }
@@ -247,7 +247,7 @@ impl Benchmarks {
                     self.look_up((&mut *ngrams, &mut *words), (text, (from, block.offset(i, 1))), hits, &mut limit);
                 }
             }
-            // A step's worth of words lies between the last one asked for and the first of the next block.
+            // The next one is a step after the last, counted from the next block's first word.
             let asked = hashes.len().saturating_sub(next).div_ceil(around + 1);
             next = next + asked * (around + 1) - hashes.len();
         });
@@ -257,8 +257,8 @@ impl Benchmarks {
         first_of_each(hits);
     }
 
-    /// Whether as many runs side by side as an n-gram holds may be of items, run `i`, which may, among them. Beyond the block
-    /// nobody knows. Phrases of five words that everybody uses are many, and stand alone.
+    /// Whether as many runs side by side as an n-gram holds may be of items, run `i`, which may, among them. What lies beyond the
+    /// block may be too. Phrases of five words that everybody uses are many, and stand alone.
     #[cold]
     fn around_passes(&self, hashes: &[u64], i: usize) -> bool {
         let held = self.ngram - self.run() + 1;
@@ -282,15 +282,24 @@ impl Benchmarks {
         let part = text.get(from..to).unwrap_or_default();
         ngrams.blocks(part, |block| {
             for (i, &hash) in block.hashes().iter().enumerate() {
-                for posting in self.ngrams.get(hash) {
-                    let (start, place) = (at(posting.start), block.offset(i, n));
-                    let item = self.texts.get(at(posting.text)).map(|text| text.words.as_slice()).unwrap_or_default();
-                    let expected = item.get(start..start + at(posting.length)).unwrap_or_default();
-                    if is(words, part.get(place..block.end(i)), n, expected) {
-                        let (ngram, offset) = (posting.start, from + place);
-                        note(hits, limit, Hit { text: posting.text, ngram, offset, length: posting.length });
-                    }
+                let postings = self.ngrams.get(hash);
+                if postings.is_empty() {
+                    continue;
                 }
+                let place = block.offset(i, n);
+                words.each(part.get(place..block.end(i)).unwrap_or_default(), |window| {
+                    // The first words of the part end no n-gram.
+                    let Some(words) = window.last(n) else { return };
+                    for posting in postings {
+                        let start = at(posting.start);
+                        let item =
+                            self.texts.get(at(posting.text)).map(|text| text.words.as_slice()).unwrap_or_default();
+                        if item.get(start..start + at(posting.length)) == Some(words) {
+                            let (ngram, offset) = (posting.start, from + place);
+                            note(hits, limit, Hit { text: posting.text, ngram, offset, length: posting.length });
+                        }
+                    }
+                });
             }
         });
     }
@@ -305,12 +314,12 @@ fn note(hits: &mut Vec<Hit>, limit: &mut usize, hit: Hit) {
     }
 }
 
-/// Whether a part of a document has these words, so many, and no others.
+/// Whether a part of a document has the words of an item's text, and no others.
 #[cold]
-fn is(words: &mut Words, part: Option<&str>, count: usize, expected: &[u8]) -> bool {
+fn is(words: &mut Words, part: Option<&str>, item: &Text) -> bool {
     let mut same = false;
     words.each(part.unwrap_or_default(), |window| {
-        same = window.count == number(count) && window.last(count) == Some(expected);
+        same = window.count == number(item.count) && window.last(item.count) == Some(&item.words);
     });
     same
 }

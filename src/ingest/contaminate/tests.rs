@@ -177,6 +177,46 @@ fn bad_options_are_refused() {
     assert_eq!(check(&none, &numbered(0..100)), None);
 }
 
+/// Words are looked at in blocks of 512: wherever an item stands, and however long its n-grams are.
+#[test]
+fn items_are_found_across_blocks() {
+    for n in [5_u32, 6, 13, 100, 511, 512, 513, 600] {
+        let items =
+            vec![item("1", &numbered(0..n + 5)), item("2", &numbered(3000..3005)), item("3", &numbered(4000..4007))];
+        let benchmarks = Benchmarks::new(items, n, Some(&half())).unwrap();
+        let all: Vec<u32> = (0..1100).step_by(53).chain(500..520).chain([1023, 1024, 1025]).collect();
+        for before in all {
+            let pad = numbered(10_000..10_000 + before);
+            let text = format!("{pad} {} {}", numbered(2..n + 5), numbered(20_000..20_100));
+            let leak = check(&benchmarks, &text).unwrap();
+            assert_eq!((leak.item.as_str(), leak.matched, leak.total), ("1", 4, 6), "{before} words, n = {n}");
+            assert!(text[usize::try_from(leak.offset).unwrap()..].starts_with(&leak.ngram));
+            let part = format!("{pad} {} x {}", numbered(0..n - 1), numbered(6..n + 5));
+            assert_eq!(check(&benchmarks, &part), None, "{before} words, n = {n}");
+            for (name, words) in [("2", 3000..3005), ("3", 4000..4007)] {
+                let short = words.len() < usize::try_from(n).unwrap();
+                let leak = check(&benchmarks, &format!("{pad} {} x", numbered(words)));
+                assert!(
+                    leak.is_some_and(|leak| leak.item == name && (!short || leak.total == 1)),
+                    "{name}: {before}, {n}"
+                );
+            }
+        }
+    }
+}
+
+/// The order of Thue and Morse and its opposite have equal rolled hashes when they are long: both are looked for all the same.
+#[test]
+fn equal_hashes_of_other_words_are_told_apart() {
+    let words = |odd: u32| -> String {
+        let word = |i: u32| if i.count_ones() % 2 == odd { "foo" } else { "bar" };
+        (0..512).map(word).collect::<Vec<_>>().join(" ")
+    };
+    let benchmarks = Benchmarks::new(vec![item("1", &format!("{} {}", words(0), words(1)))], 512, None).unwrap();
+    let (one, other) = (check(&benchmarks, &words(0)).unwrap(), check(&benchmarks, &words(1)).unwrap());
+    assert_eq!((one.matched, other.matched, one.ngram, other.ngram), (1, 1, words(0), words(1)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -185,8 +225,10 @@ proptest! {
     fn equals_brute_force(
         items in prop::collection::vec(prop::collection::vec(0_u8..4, 0..14), 0..14),
         document in prop::collection::vec(0_u8..5, 0..40),
-        n in 1_u32..9, any in any::<bool>(),
+        n in 1_u32..9, any in any::<bool>(), before in prop_oneof![Just(0), 490_usize..530, 1000_usize..1040], after in 0_usize..30,
     ) {
+        let foreign = |count: usize| std::iter::repeat_n(9_u8, count);
+        let document: Vec<u8> = foreign(before).chain(document).chain(foreign(after)).collect();
         let join = |words: &[u8]| words.iter().map(|w| format!("word{w}")).collect::<Vec<_>>().join(" ");
         let coverage = (!any).then(half);
         let named: Vec<Item> = items.iter().enumerate().map(|(i, w)| item(&format!("{i:02}"), &join(w))).collect();

@@ -1,7 +1,7 @@
 //! Documents put together from their fragments: how long they are, how often and in which phases they are read.
 //!
-//! Fragments are gathered and sorted by key. Keys are hashes, so a run of them is a fair part of the documents: what does not
-//! fit into memory is taken in several passes, and of a very large dataset only the documents whose key falls under a share
+//! Fragments are gathered and sorted by key. Keys are hashes, so a run of them is a fair part of the documents: what takes more than
+//! a little memory is taken in several passes, and of a very large dataset only the documents whose key falls under a share
 //! are looked at, so that the work stays bounded. The share follows from the number of fragments alone.
 
 use std::collections::BTreeMap;
@@ -19,8 +19,10 @@ use crate::error::Result;
 pub(super) const MOST_FRAGMENTS: u64 = 1 << 24;
 /// Bytes of a table of fragments that is not taken in parts.
 const SMALL: u64 = 8 << 20;
-/// Parts that a larger one is taken in, at most, where memory does not ask for more: each is a pass over all window tables.
+/// Parts that a larger one is taken in, at most, where memory does not ask for more. Each is a pass over all window tables: of more
+/// fragments than this (2 GiB of tables) there are two.
 const FEW_PASSES: u64 = 8;
+const FEW_FRAGMENTS: u64 = 1 << 26;
 
 /// What the fragments say.
 #[derive(Debug, Default, PartialEq)]
@@ -85,7 +87,8 @@ impl Job<'_> {
         let part = size_of::<Part>() as u64;
         let table = (self.fragments >> shift) * part;
         // A table beyond a few MiB comes in parts, so that it is not the report that a compile's memory is needed for.
-        let passes = table.div_ceil(self.memory.max(1 << 20)).max(table.div_ceil(SMALL).min(FEW_PASSES)).max(1);
+        let few = if self.fragments <= FEW_FRAGMENTS { FEW_PASSES } else { 2 };
+        let passes = table.div_ceil(self.memory.max(1 << 20)).max(table.div_ceil(SMALL).min(few)).max(1);
         let sources = self.names.len();
         let mut found = Found {
             sample: 1.0 / (1_u64 << shift) as f64,

@@ -7,8 +7,8 @@ use super::{MappedWindows, Row, outside};
 use crate::error::{Error, Result};
 use crate::read::read;
 
-/// An open `.arrow` of which one row batch is in memory: no pages of a map pile up on the way through it, and a file that is
-/// cut meanwhile is an error at any time, where a map would fault. Rows are cheap in order.
+/// An open `.arrow` of which one row batch is in memory: no pages of a map pile up on the way through it, and once it is open, a
+/// file that is cut is an error, where a map would fault. Rows are cheap in order.
 pub struct WindowsFile {
     path: PathBuf,
     file: fs_err::File,
@@ -54,13 +54,15 @@ impl WindowsFile {
     /// Row `i`.
     ///
     /// # Errors
-    /// [`Error::Io`] when its row batch cannot be read, [`Error::Corrupt`] when that was cut off or the row points outside.
+    /// [`Error::OutOfRange`] past the last row, [`Error::Io`] when its row batch cannot be read, [`Error::Corrupt`] when that was
+    /// cut off or the row points outside.
     pub fn row(&mut self, i: u64) -> Result<Row<'_>> {
         self.row_of(i).map(|(row, _)| row)
     }
 
     /// Row `i`, and the file that it is of.
     pub(crate) fn row_of(&mut self, i: u64) -> Result<(Row<'_>, &Path)> {
+        super::within(&self.path, i, self.rows())?;
         let (number, range) = self.layout.batch_of(i).ok_or_else(|| outside(&self.path, i))?;
         if self.part.is_none_or(|(there, _)| there != number) {
             self.part = None;
