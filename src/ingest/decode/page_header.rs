@@ -42,10 +42,15 @@ pub fn damaged(message: &str) -> ParquetError {
     ParquetError::General(message.to_owned())
 }
 
-/// Whether a footer of so many bytes is one structure within them. The Parquet crate goes through as many elements as a list says
-/// that it has, and booleans take no byte there: a few bytes would keep it busy for hours.
+/// Bytes after a footer that is signed (Parquet's modular encryption): a nonce and a tag.
+const SIGNATURE: u64 = 28;
+
+/// Whether a footer of so many bytes is one structure and nothing more, but for a signature. The Parquet crate goes through as many
+/// elements as a list says that it has, and booleans take no byte there: a few bytes would keep it busy for hours. What ends too
+/// early is read on by it, where it takes a field for another than it is.
 pub fn ends(footer: impl Read, bytes: u64) -> bool {
-    HeaderReader::new(footer, bytes).skip(STRUCTURE, MAX_FOOTER_DEPTH).is_ok()
+    let mut reader = HeaderReader::new(footer, bytes);
+    reader.skip(STRUCTURE, MAX_FOOTER_DEPTH).is_ok() && matches!(reader.max - reader.read, 0 | SIGNATURE)
 }
 
 /// Reads one page header.
@@ -217,7 +222,10 @@ mod tests {
         let long = |count: &[u8]| [&[0x19, 0xF1][..], count, &[0x00]].concat();
         // A list of 2^31 booleans that are not there; one of fifteen that are; a structure that has no end.
         assert!(!ends(&long(&[0x80, 0x80, 0x80, 0x80, 0x08])[..], 8));
-        assert!(ends(&long(&[&[15][..], &[1; 15]].concat())[..], 100));
+        let fifteen = long(&[&[15][..], &[1; 15]].concat());
+        assert!(ends(&fifteen[..], 19));
+        assert!(ends(&[&fifteen[..], &[7; 28]].concat()[..], 47), "signed");
+        assert!(!ends(&[&fifteen[..], &[7; 27]].concat()[..], 46), "it ends too early");
         assert!(!ends(&[0x15, 0x02][..], 2));
         assert!(!ends(&[0x15, 0x02, 0x00][..], 2), "its end lies beyond it");
         assert!(ends(&[0x15, 0x02, 0x00][..], 3));
