@@ -18,8 +18,7 @@ pub const BACKEND: &str = "tokenizers 0.23.2";
 /// Words of which the library keeps the ids, in each thread, where nobody says otherwise.
 const WORDS: usize = 10_000;
 
-/// The same while it only judges: a few hundred bytes each, and a sample has
-/// many that never come again.
+/// The same while it only judges: a sample has many that never come again.
 const JUDGED_WORDS: usize = 1000;
 
 /// A tokenizer in Hugging Face's library: no special tokens added, special strings taken as text (but for those the

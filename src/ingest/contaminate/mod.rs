@@ -14,8 +14,8 @@
 //!
 //! One pass over a document's words. An n-gram of n words holds n - 4 runs of five words, so of every n - 4 runs in a document one is
 //! asked for: a filter says whether it stands inside an n-gram of any item. Only where n - 4 side by side do (or may, at the border of
-//! the words that are looked at together), n-grams are cut out and looked up. Short texts, which are few, are asked for at every word, by the run they end with. What is found is compared word by
-//! word, so a collision of hashes is never taken for a leak.
+//! the words that are looked at together), n-grams are cut out and looked up. Short texts, which are few, are asked for at every word,
+//! by the run they end with. What is found is compared word by word, so a collision of hashes is never taken for a leak.
 
 mod build;
 mod index;

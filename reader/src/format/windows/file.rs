@@ -13,8 +13,8 @@ pub struct WindowsFile {
     path: PathBuf,
     file: fs_err::File,
     layout: Layout,
-    /// The row batch in `body`: its number, and where it begins in the file.
-    part: Option<(usize, usize)>,
+    /// Number of the row batch in `body`.
+    part: Option<usize>,
     body: Vec<u8>,
 }
 
@@ -64,12 +64,12 @@ impl WindowsFile {
     pub(crate) fn row_of(&mut self, i: u64) -> Result<(Row<'_>, &Path)> {
         super::within(&self.path, i, self.rows())?;
         let (number, range) = self.layout.batch_of(i).ok_or_else(|| outside(&self.path, i))?;
-        if self.part.is_none_or(|(there, _)| there != number) {
+        if self.part != Some(number) {
             self.part = None;
             self.body.resize(range.end - range.start, 0);
             let place = |at: usize| u64::try_from(at).unwrap_or(u64::MAX);
             read(&self.file, &self.path, place(range.start)..place(range.end), &mut self.body)?;
-            self.part = Some((number, range.start));
+            self.part = Some(number);
         }
         let row = self.layout.row(&self.body, range.start, i).ok_or_else(|| outside(&self.path, i))?;
         Ok((row, &self.path))
