@@ -1,6 +1,7 @@
 //! What can go wrong, sorted by what the caller must do about it: the exit code follows from the kind.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
@@ -70,6 +71,27 @@ impl Error {
             _ => 1,
         }
     }
+}
+
+thread_local! {
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the current thread is within a call whose panics become errors: a panic hook has nothing to say then.
+#[must_use]
+pub fn panic_is_contained() -> bool {
+    CONTAINED.with(Cell::get)
+}
+
+/// Runs a call into a crate that panics on some foreign bytes; `Err` says of what it panicked.
+///
+/// For what cannot be checked before, and around that call alone. What the call works on may be half-changed when this fails,
+/// and must not be used again.
+pub(crate) fn contain<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    let before = CONTAINED.with(|contained| contained.replace(true));
+    let result = catch_unwind(AssertUnwindSafe(call));
+    CONTAINED.with(|contained| contained.set(before));
+    result.map_err(|payload| panic_text(&*payload).to_owned())
 }
 
 /// What a panic said.

@@ -8,6 +8,7 @@
 
 mod bounded;
 mod dataset;
+mod repeatable;
 mod sources;
 mod text;
 mod tokenizer;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use syllabus::ingest::decode::panic_is_contained;
+use syllabus::error::panic_is_contained;
 
 #[global_allocator]
 static ALLOCATOR: bounded::Bounded = bounded::Bounded;
@@ -60,7 +61,7 @@ fn running() -> &'static Running {
     RUNNING.get_or_init(|| {
         let name = std::env::var("SYLLABUS_FUZZ").expect("SYLLABUS_FUZZ names a target");
         let Some((target, extension)) = find(&name) else { panic!("there is no target `{name}`") };
-        // The decoder turns some panics of the crates below it into errors; any other is a finding.
+        // Some panics of the crates below are turned into errors; any other is a finding.
         std::panic::set_hook(Box::new(|panic| {
             if !panic_is_contained() {
                 eprintln!("{panic}\n{}", std::backtrace::Backtrace::force_capture());

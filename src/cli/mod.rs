@@ -24,8 +24,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::error::{Error, Result};
-use crate::ingest::decode;
+use crate::error::{Error, Result, panic_is_contained};
 use args::{Args, Command};
 
 pub use memory::Allocator;
@@ -61,8 +60,8 @@ pub fn main(allocator: Allocator) -> ExitCode {
     }
 }
 
-/// What a process does once before it reads sources: as many open files as the system allows, and no words of panics that the
-/// decoders contain.
+/// What a process does once before it reads sources: as many open files as the system allows, and no words of panics that
+/// become errors.
 pub fn prepare() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
@@ -71,11 +70,11 @@ pub fn prepare() {
     });
 }
 
-/// Decoding crates panic on some damaged files; the decoder turns that into an error, and its message is the one to show.
+/// Some crates panic on damaged files; where that is turned into an error, its message is the one to show.
 fn quiet_contained_panics() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if !decode::panic_is_contained() {
+        if !panic_is_contained() {
             usual(panic);
         }
     }));

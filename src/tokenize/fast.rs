@@ -5,7 +5,7 @@ use fastokens::AddedTokenPolicy;
 use super::decode::Decoder;
 use super::opened::Opened;
 use super::{Encoder, Take, Tokenizer};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, contain};
 
 /// Name and version for the manifest.
 pub const BACKEND: &str = "fastokens 0.3.5";
@@ -37,11 +37,16 @@ impl Fast {
         // The library reads a file together with a `tokenizer_config.json` beside it, whose tokens the reference does not
         // know; a tree of the JSON is its other way in.
         let tree: serde_json::Value = serde_json::from_str(&json).map_err(|error| error.to_string())?;
-        let mut inner = fastokens::Tokenizer::from_json(tree).map_err(|error| error.to_string())?;
+        let mut inner = within(|| fastokens::Tokenizer::from_json(tree))?;
         inner.enable_segment_cache(0);
         inner.set_post_processor(None);
         Ok(Self { inner, decoder })
     }
+}
+
+/// A call into the library; should it panic at what a file says, that is an error too.
+fn within<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    contain(call).map_err(|what| format!("it panicked: {what}"))?.map_err(|error| error.to_string())
 }
 
 impl Tokenizer for Fast {
@@ -52,9 +57,7 @@ impl Tokenizer for Fast {
     fn decode(&self, ids: &[u32]) -> Result<String> {
         match &self.decoder {
             Some(decoder) => decoder.decode(ids).ok_or_else(|| Error::Failed("an id is not in the vocabulary".into())),
-            None => self
-                .inner
-                .decode(ids, false)
+            None => within(|| self.inner.decode(ids, false))
                 .map_err(|error| Error::Failed(format!("`fastokens` cannot decode: {error}"))),
         }
     }
@@ -82,11 +85,8 @@ struct Worker<'t>(&'t Fast);
 
 impl Encoder for Worker<'_> {
     fn encode_in_parts(&mut self, text: &str, ids: &mut Vec<u32>, take: &mut Take<'_>) -> Result<()> {
-        let encoded = self
-            .0
-            .inner
-            .encode_with_policy(text, false, AddedTokenPolicy::SkipSpecial)
-            .map_err(|error| Error::Failed(format!("`fastokens` cannot encode: {error}")))?;
+        let encode = || self.0.inner.encode_with_policy(text, false, AddedTokenPolicy::SkipSpecial);
+        let encoded = within(encode).map_err(|error| Error::Failed(format!("`fastokens` cannot encode: {error}")))?;
         // The library makes its own list; an empty one of the caller's takes it over.
         if ids.capacity() == 0 {
             *ids = encoded;

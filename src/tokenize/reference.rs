@@ -10,7 +10,7 @@ use tokenizers::{
 use super::decode::Decoder;
 use super::opened::{Opened, VERSION};
 use super::{Encoder, Take, Tokenizer};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, contain};
 
 /// Name and version for the manifest.
 pub const BACKEND: &str = "tokenizers 0.23.2";
@@ -54,13 +54,13 @@ impl Reference {
     }
 
     fn with_words(opened: &Opened<'_>, decoder: Option<Decoder>, words: usize) -> Result<Self> {
-        let (mut inner, few_words) = match assembled(opened, words) {
+        let (mut inner, few_words) = match within(|| assembled(opened, words)) {
             Ok(inner) => (inner, words < WORDS),
             // Its own way of loading knows all kinds, and says what is wrong.
             Err(_) => {
-                let inner = opened.json()?.parse();
+                let json = opened.json()?;
                 let failed = |error| format!("Hugging Face's `tokenizers` does not load it: {error}");
-                (inner.map_err(|error: tokenizers::Error| opened.file.error(failed(error)))?, false)
+                (within(|| json.parse()).map_err(|error| opened.file.error(failed(error)))?, false)
             }
         };
         inner.set_encode_special_tokens(true);
@@ -97,8 +97,8 @@ impl Reference {
     /// # Errors
     /// When the library cannot encode.
     pub fn template(&self) -> Result<(Vec<u32>, Vec<u32>)> {
-        let plain = self.inner.encode_fast("a", false).map_err(failed)?;
-        let framed = self.inner.encode_fast("a", true).map_err(failed)?;
+        let plain = within(|| self.inner.encode_fast("a", false)).map_err(failed)?;
+        let framed = within(|| self.inner.encode_fast("a", true)).map_err(failed)?;
         let (plain, framed) = (plain.get_ids(), framed.get_ids());
         let at = framed.windows(plain.len().max(1)).position(|window| window == plain).unwrap_or(framed.len());
         let after = framed.get(at + plain.len()..).unwrap_or_default();
@@ -116,7 +116,7 @@ impl Reference {
     /// # Errors
     /// When the library cannot encode.
     pub fn offsets(&self, text: &str) -> Result<Vec<usize>> {
-        let encoding = self.inner.encode(text, false).map_err(failed)?;
+        let encoding = within(|| self.inner.encode(text, false)).map_err(failed)?;
         Ok(encoding.get_offsets().iter().map(|offset| offset.0).collect())
     }
 }
@@ -189,6 +189,11 @@ fn part<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> serde_json::Result
     raw.map_or(Ok(None), |raw| serde_json::from_str(raw.get()))
 }
 
+/// A call into the library, which panics at some files that it loads: a `Strip` decoder that is to cut more than a token has.
+fn within<T>(call: impl FnOnce() -> Result<T, tokenizers::Error>) -> Result<T, tokenizers::Error> {
+    contain(call).unwrap_or_else(|what| Err(format!("it panicked: {what}").into()))
+}
+
 fn failed(error: tokenizers::Error) -> Error {
     Error::Failed(format!("Hugging Face's `tokenizers` cannot encode: {error}"))
 }
@@ -201,9 +206,7 @@ impl Tokenizer for Reference {
     fn decode(&self, ids: &[u32]) -> Result<String> {
         match &self.decoder {
             Some(decoder) => decoder.decode(ids).ok_or_else(|| Error::Failed("an id is not in the vocabulary".into())),
-            None => self
-                .inner
-                .decode(ids, false)
+            None => within(|| self.inner.decode(ids, false))
                 .map_err(|error| Error::Failed(format!("Hugging Face's `tokenizers` cannot decode: {error}"))),
         }
     }
@@ -231,7 +234,7 @@ struct Worker<'t>(&'t Reference);
 
 impl Encoder for Worker<'_> {
     fn encode_in_parts(&mut self, text: &str, ids: &mut Vec<u32>, take: &mut Take<'_>) -> Result<()> {
-        let encoding = self.0.inner.encode_fast(text, false).map_err(failed)?;
+        let encoding = within(|| self.0.inner.encode_fast(text, false)).map_err(failed)?;
         ids.extend_from_slice(encoding.get_ids());
         take(ids)
     }

@@ -307,6 +307,20 @@ fn truncation_in_the_file_has_no_effect() {
 }
 
 #[test]
+fn a_decoder_at_which_the_library_panics_is_an_error() {
+    // Its `Strip` looks at as many characters of a token as it is to cut, whether or not the token has them.
+    let (_folder, path) = small(&|json| {
+        json["decoder"]["decoders"][2] = serde_json::json!({"type": "Strip", "content": " ", "start": 0, "stop": 5});
+    });
+    let loaded =
+        load(&path, &TokenizerSpec { backend: Backend::Reference, ..spec(Bos::Unsaid, Some("</s>"), &[]) }).unwrap();
+    assert!(!loaded.tokenizer.lossless());
+    assert_eq!(loaded.tokenizer.decode(&[4, 1]).unwrap(), "aba");
+    let error = loaded.tokenizer.decode(&[3]).unwrap_err().to_string();
+    assert!(error.contains("it panicked"), "{error}");
+}
+
+#[test]
 fn a_file_that_cannot_be_used_says_why() {
     let error = |change: &dyn Fn(&mut serde_json::Value), eos: &str| {
         let (_folder, path) = small(change);

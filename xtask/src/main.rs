@@ -13,7 +13,7 @@ mod schemas;
 mod supply;
 mod testing;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -75,7 +75,8 @@ enum Command {
 
 /// The repository's root.
 fn root() -> Result<PathBuf> {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Cargo says where the package lies when it starts the program; a build folder shared by clones may hold another's.
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     Ok(xtask.parent().context("xtask/ has no parent folder")?.to_path_buf())
 }
 

@@ -41,7 +41,6 @@ use crate::curriculum::checked::IdFormat;
 use crate::curriculum::resolved::SourceFile;
 use crate::{Error, Result};
 
-pub use contain::panic_is_contained;
 pub use format::{Compression, Format};
 pub use room::{Held, Room};
 pub use sample::{Content, FileSample, estimate, texts};

@@ -54,7 +54,8 @@ pub const PART: Part = Part {
         it. A panic, one allocation above 256 MiB, more than 2 GiB in all or an input that takes more than 20 s fails.",
     run: |run| {
         let seconds = std::env::var("SYLLABUS_FUZZ_SECONDS").ok().map(|text| text.parse()).transpose()?;
-        fuzz(run, seconds.unwrap_or(if run.quick { QUICK_SECONDS } else { SECONDS }), None, &[])
+        let seconds = seconds.unwrap_or(if run.quick { QUICK_SECONDS } else { SECONDS });
+        fuzz(run, Bounds { seconds, executions: None, seed: None }, &[])
     },
 };
 
@@ -66,6 +67,9 @@ pub struct Arguments {
     /// Seconds for each
     #[arg(long, default_value_t = SECONDS)]
     seconds: u32,
+    /// End after this many inputs for each, if its seconds last
+    #[arg(long)]
+    executions: Option<u32>,
     /// Begin with this seed and the committed inputs alone: nearly the same mutations each time
     #[arg(long)]
     seed: Option<u32>,
@@ -76,7 +80,16 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     if let Some(unknown) = arguments.targets.iter().find(|name| TARGETS.iter().all(|(known, _)| known != name)) {
         bail!("there is no target `{unknown}`, but {}", TARGETS.map(|(name, _)| name).join(", "));
     }
-    fuzz(&Run { root, quick: false }, arguments.seconds, arguments.seed, &arguments.targets)
+    let Arguments { ref targets, seconds, executions, seed } = *arguments;
+    fuzz(&Run { root, quick: false }, Bounds { seconds, executions, seed }, targets)
+}
+
+/// How far a target is fuzzed, and from where.
+#[derive(Clone, Copy)]
+struct Bounds {
+    seconds: u32,
+    executions: Option<u32>,
+    seed: Option<u32>,
 }
 
 /// Where the targets are built and run.
@@ -103,7 +116,7 @@ fn build(root: &Path) -> Result<Place> {
     Ok(Place { folder, binary })
 }
 
-fn fuzz(run: &Run<'_>, seconds: u32, seed: Option<u32>, only: &[String]) -> Result<()> {
+fn fuzz(run: &Run<'_>, bounds: Bounds, only: &[String]) -> Result<()> {
     let place = build(run.root)?;
     let chosen: Vec<(&str, &str)> =
         TARGETS.into_iter().filter(|(name, _)| only.is_empty() || only.iter().any(|asked| asked == name)).collect();
@@ -114,7 +127,7 @@ fn fuzz(run: &Run<'_>, seconds: u32, seed: Option<u32>, only: &[String]) -> Resu
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(&(name, what)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let found = one(run.root, &place, name, what, (seconds, seed));
+                    let found = one(run.root, &place, name, what, bounds);
                     done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((name, found));
                 }
             });
@@ -140,14 +153,22 @@ fn fuzz(run: &Run<'_>, seconds: u32, seed: Option<u32>, only: &[String]) -> Resu
     Ok(())
 }
 
+/// The program, at the same addresses each time where that is asked for and the system lets it: some hash maps take their keys
+/// from addresses, and compared numbers that become part of mutations may be some.
+fn at_fixed_addresses(binary: &Path, asked: bool) -> Command {
+    let mut fixed = Command::new("setarch");
+    fixed.arg("--addr-no-randomize");
+    let quiet = |command: &mut Command| command.arg("true").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !asked || !quiet(Command::new("setarch").arg("--addr-no-randomize")).is_ok_and(|status| status.success()) {
+        return Command::new(binary);
+    }
+    fixed.arg(binary);
+    fixed
+}
+
 /// Fuzzes one target; its row, and what was found.
-fn one(
-    root: &Path,
-    place: &Place,
-    name: &str,
-    what: &str,
-    (seconds, seed): (u32, Option<u32>),
-) -> Result<(Row, Option<String>)> {
+fn one(root: &Path, place: &Place, name: &str, what: &str, bounds: Bounds) -> Result<(Row, Option<String>)> {
+    let Bounds { seconds, executions, seed } = bounds;
     let seeds = root.join("fuzz/seeds").join(name);
     let corpus = place.folder.join("corpus").join(name);
     let artifacts = place.folder.join("artifacts").join(name);
@@ -161,9 +182,10 @@ fn one(
     fs_err::create_dir(&fresh)?;
     let corpus = if seed.is_some() { fresh } else { corpus };
     let log_file = place.folder.join(format!("{name}.log"));
-    let status = Command::new(&place.binary)
+    let status = at_fixed_addresses(&place.binary, seed.is_some())
         .arg(format!("-max_total_time={seconds}"))
         .args(["-rss_limit_mb=2048", "-timeout=20", "-max_len=65536", "-print_final_stats=1", "-reload=0"])
+        .args(executions.map(|executions| format!("-runs={executions}")))
         .args(seed.map(|seed| format!("-seed={seed}")))
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .arg(&corpus)
@@ -186,10 +208,10 @@ fn one(
         rest.split(' ').next()?.parse::<u64>().ok()
     });
     // A process that was ended by a finding says how far it was in its last line of progress.
-    let executions = stat("number_of_executed_units")
+    let executed = stat("number_of_executed_units")
         .or_else(|| log.lines().rev().find_map(|line| line.strip_prefix('#')?.split(['\t', ' ']).next()?.parse().ok()));
     let fine = status.success() && stat("number_of_executed_units").is_some_and(|executions| executions > 0);
-    let count = executions.unwrap_or(0);
+    let count = executed.unwrap_or(0);
     println!(
         "{name}: {count} executions, {} places covered, {}",
         covered.unwrap_or(0),
