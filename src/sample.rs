@@ -14,6 +14,7 @@ use crate::plan::estimate::{Sample, estimate};
 use crate::plan::memory::{DOCUMENT_FACTOR, LEAST_LARGE};
 use crate::plan::predict::Volume;
 use crate::tokenize::contract::{self, Loaded};
+use crate::tokenize::file::TokenizerFile;
 use crate::tokenize::{Contract, Tokenizer};
 
 /// Files of a source that are looked into.
@@ -48,7 +49,8 @@ pub struct Sampled {
 /// Loads the tokenizer and lets the reference judge it on texts of every source.
 pub fn tokenizer(resolved: &Resolved, limits: Limits) -> Result<Loaded> {
     let samples = || Ok(judged(resolved, limits));
-    let mut loaded = contract::unjudged(&resolved.tokenizer, &resolved.curriculum.tokenizer, &samples)?;
+    let file = TokenizerFile::read(&resolved.tokenizer)?;
+    let mut loaded = contract::unjudged(&file, &resolved.curriculum.tokenizer, &samples)?;
     loaded.judge()?;
     Ok(loaded)
 }

@@ -63,12 +63,11 @@ fn path(work: &Path) -> std::path::PathBuf {
 }
 
 /// What a proof depends on: the tokenizer, what the curriculum says of it, the backends, and the sources that samples are of.
-pub fn key(resolved: &Resolved) -> Result<String> {
+pub fn key(resolved: &Resolved, file: &TokenizerFile) -> Result<String> {
     let mut hash = blake3::Hasher::new();
     let mut field = |text: &str| {
         hash.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
     };
-    let file = TokenizerFile::read(&resolved.tokenizer)?;
     field(&to_hex(&file.digest()));
     field(&file.name());
     let spec = &resolved.curriculum.tokenizer;

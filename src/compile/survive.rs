@@ -22,6 +22,7 @@ use crate::sample;
 use crate::store::Store;
 use crate::store::documents::SourceStore;
 use crate::store::journal::Identity;
+use crate::tokenize::file::TokenizerFile;
 use crate::tokenize::judge::Sampling;
 use crate::tokenize::{Contract, Tokenizer, contract, reference};
 
@@ -76,13 +77,14 @@ impl Started {
         let work = options.work.clone().unwrap_or_else(|| super::work_folder(&options.out));
         crate::files::make_folder(&work)?;
         let limit = options.scratch.map(|most| crate::files::limit(&work, most)).transpose()?;
-        let proof_key = proof::key(resolved)?;
+        let file = TokenizerFile::read(&resolved.tokenizer)?;
+        let proof_key = proof::key(resolved, &file)?;
         let known = Proof::read(&work, &proof_key);
         // Neither needs the other.
         let (loaded, benchmarks) = rayon::join(
             || match known {
                 Some(_) => Ok(None),
-                None => contract::unjudged(&resolved.tokenizer, spec, &|| Ok(Vec::new())).map(Some),
+                None => contract::unjudged(&file, spec, &|| Ok(Vec::new())).map(Some),
             },
             || {
                 let asked = curriculum.decontaminate.as_ref()?;
@@ -91,6 +93,7 @@ impl Started {
             },
         );
         let (mut loaded, benchmarks) = (loaded?, benchmarks.transpose()?);
+        let file = loaded.is_none().then_some(file);
         let mut judge = None;
         if let Some(loaded) = &mut loaded {
             // Where another backend may take over, it must before the first document is encoded; where memory is short, the
@@ -122,13 +125,13 @@ impl Started {
             proof.write(&work)?;
         }
         let whole = curriculum.sources.iter().all(|source| store.is_complete(&source.name));
-        let tokenizer = match loaded {
-            Some(loaded) => Some(loaded.tokenizer),
-            None if whole && !decodes && curriculum.dedup.near.is_none() => None,
-            None => {
+        let tokenizer = match (loaded, file) {
+            (Some(loaded), _) => Some(loaded.tokenizer),
+            (None, Some(file)) if !whole || decodes || curriculum.dedup.near.is_some() => {
                 let reference = contract.backend == reference::BACKEND;
-                Some(contract::proved(&resolved.tokenizer, &spec.special, reference)?)
+                Some(contract::proved(&file, &spec.special, reference)?)
             }
+            (None, _) => None,
         };
         let encoder = tokenizer.as_ref().map_or(0, |tokenizer| tokenizer.encoder_bytes());
         let memory = budget::split(options, budget::resident(), encoder)?;

@@ -183,7 +183,11 @@ pub fn ingest(
         store.complete(&source.name)?;
     }
     check_counts(resolved, store)?;
-    Ok(shared.absent_columns())
+    let warnings = shared.absent_columns();
+    // A large one is hundreds of thousands of strings: nobody waits until they are freed.
+    let judge = shared.judge;
+    rayon::spawn(move || drop(judge));
+    Ok(warnings)
 }
 
 /// What can only be judged once a source is read whole: its limit of bad rows, and that it holds documents at all.

@@ -48,7 +48,7 @@ impl std::fmt::Debug for Loaded {
 /// As [`unjudged`], and when the backend differs from the reference on a probe text (with `backend: auto` the reference
 /// takes over instead, and a warning says so).
 pub fn load(path: &Path, spec: &TokenizerSpec) -> Result<Loaded> {
-    let mut loaded = unjudged(path, spec, &|| Ok(Vec::new()))?;
+    let mut loaded = unjudged(&TokenizerFile::read(path)?, spec, &|| Ok(Vec::new()))?;
     loaded.judge()?;
     Ok(loaded)
 }
@@ -57,11 +57,10 @@ pub fn load(path: &Path, spec: &TokenizerSpec) -> Result<Loaded> {
 /// [`Loaded::judge`], or the judge of [`Loaded::take_judge`], has spoken.
 ///
 /// # Errors
-/// When the file cannot be read or loaded, a named token is not exactly one id, or the BOS is unsaid though the tokenizer's
+/// When the file cannot be loaded, a named token is not exactly one id, or the BOS is unsaid though the tokenizer's
 /// template adds one; and what `samples` fails with.
-pub fn unjudged(path: &Path, spec: &TokenizerSpec, samples: Samples<'_>) -> Result<Loaded> {
-    let file = TokenizerFile::read(path)?;
-    let opened = Opened::of(&file, &spec.special)?;
+pub fn unjudged(file: &TokenizerFile, spec: &TokenizerSpec, samples: Samples<'_>) -> Result<Loaded> {
+    let opened = Opened::of(file, &spec.special)?;
     let Opened { parts, model, vocabulary, .. } = &opened;
     if model.dropout.is_some_and(|dropout| dropout > 0.0) {
         return Err(file.error("its model has `dropout`, so its ids are random; set it to null"));
@@ -83,7 +82,7 @@ pub fn unjudged(path: &Path, spec: &TokenizerSpec, samples: Samples<'_>) -> Resu
         || {
             let reference = if encodes { Reference::load_to_judge(&opened)? } else { Reference::load(&opened, None)? };
             let enough = || there.load(Ordering::Relaxed);
-            Judge::begin(reference, &parts.added_tokens, samples, spec.backend, path, &enough)
+            Judge::begin(reference, &parts.added_tokens, samples, spec.backend, file.path(), &enough)
         },
     );
     let (decoder, fast) = fast?;
@@ -99,8 +98,8 @@ pub fn unjudged(path: &Path, spec: &TokenizerSpec, samples: Samples<'_>) -> Resu
         }
     };
 
-    check_added_ids(&file, &parts.added_tokens, reference)?;
-    let names = Names { file: &file, vocabulary, added: &parts.added_tokens, reference };
+    check_added_ids(file, &parts.added_tokens, reference)?;
+    let names = Names { file, vocabulary, added: &parts.added_tokens, reference };
     let bos_id = bos(&names, spec)?;
     let eos_id = spec.eos.as_deref().map(|eos| names.resolve("eos", eos)).transpose()?;
     let pad_id = match spec.pad.as_deref() {
@@ -139,10 +138,9 @@ pub fn unjudged(path: &Path, spec: &TokenizerSpec, samples: Samples<'_>) -> Resu
 /// Loads a backend alone, which an earlier run has proved: the reference when that was the one, else the fastest.
 ///
 /// # Errors
-/// When the file cannot be read, or the backend does not load it.
-pub fn proved(path: &Path, special: &[String], reference: bool) -> Result<Box<dyn Tokenizer>> {
-    let file = TokenizerFile::read(path)?;
-    let opened = Opened::of(&file, special)?;
+/// When the backend does not load it.
+pub fn proved(file: &TokenizerFile, special: &[String], reference: bool) -> Result<Box<dyn Tokenizer>> {
+    let opened = Opened::of(file, special)?;
     let decoder = Decoder::build(&opened)?;
     if reference {
         return Ok(Box::new(Reference::load(&opened, decoder)?));

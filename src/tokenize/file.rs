@@ -15,7 +15,8 @@ const MAX_BYTES: u64 = 512 << 20;
 #[derive(Debug)]
 pub struct TokenizerFile {
     path: PathBuf,
-    text: String,
+    /// Not looked into before somebody asks for [`Self::parts`].
+    bytes: Vec<u8>,
     digest: [u8; 32],
 }
 
@@ -119,7 +120,7 @@ impl TokenizerFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it cannot be read, is over 512 MiB, or is not UTF-8.
+    /// When it cannot be read, or is over 512 MiB.
     pub fn read(path: &Path) -> Result<Self> {
         let file = fs_err::File::open(path)?;
         let length = file.metadata()?.len();
@@ -132,16 +133,13 @@ impl TokenizerFile {
         let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
         file.take(MAX_BYTES).read_to_end(&mut bytes)?;
         let digest = *blake3::hash(&bytes).as_bytes();
-        let text = String::from_utf8(bytes).map_err(|error| {
-            fail(format!("not UTF-8 at byte {}; is this a tokenizer.json?", error.utf8_error().valid_up_to()))
-        })?;
-        Ok(Self { path: path.to_path_buf(), text, digest })
+        Ok(Self { path: path.to_path_buf(), bytes, digest })
     }
 
     /// A file that is not on disk.
     #[cfg(test)]
     pub(super) fn from_text(text: &str) -> Self {
-        Self { path: "test/tokenizer.json".into(), text: text.to_owned(), digest: [0; 32] }
+        Self { path: "test/tokenizer.json".into(), bytes: text.as_bytes().to_vec(), digest: [0; 32] }
     }
 
     /// Its path.
@@ -175,9 +173,12 @@ impl TokenizerFile {
     /// Its parts.
     ///
     /// # Errors
-    /// When it is not a `tokenizer.json`.
+    /// When it is not UTF-8, or not a `tokenizer.json`.
     pub fn parts(&self) -> Result<Parts<'_>> {
-        serde_json::from_str(&self.text)
+        let text = simdutf8::compat::from_utf8(&self.bytes).map_err(|error| {
+            self.error(format!("not UTF-8 at byte {}; is this a tokenizer.json?", error.valid_up_to()))
+        })?;
+        serde_json::from_str(text)
             .map_err(|error| self.error(format!("not a tokenizer.json of Hugging Face's `tokenizers`: {error}")))
     }
 }
@@ -220,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_name_is_the_folders() {
-        let file = |path: &str| TokenizerFile { path: path.into(), text: String::new(), digest: [0; 32] };
+        let file = |path: &str| TokenizerFile { path: path.into(), bytes: Vec::new(), digest: [0; 32] };
         assert_eq!(file("x/tokenizer.json").name(), "x");
         assert_eq!(file("t/phi.json").name(), "phi");
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use rayon::prelude::*;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -19,42 +20,92 @@ pub struct Merge {
     pub result: usize,
 }
 
-/// Reads the merges of a model in the order of their rank: a list of pairs, or, in older files, of lines of two pieces.
-///
-/// # Errors
-/// When the list is neither, or a merge names or makes what is no piece.
-pub fn read(model: &Model<'_>, vocabulary: &Vocabulary) -> Result<Vec<Merge>, String> {
-    let raw: &RawValue = model.merges.ok_or("it has no merges")?;
-    let mut list =
-        List { vocabulary, merges: Vec::with_capacity(vocabulary.len()), lines: None, scratch: String::new() };
-    serde_json::Deserializer::from_str(raw.get())
-        .deserialize_seq(&mut list)
-        .map_err(|error| format!("its merges cannot be read: {error}"))?;
-    Ok(list.merges)
+/// What merges join: the texts on the left and on the right, in the order of their rank.
+#[derive(Debug, Default)]
+pub struct Texts {
+    pool: String,
+    /// Where the left text of each ends in the pool, and where the right one does.
+    ends: Vec<(u32, u32)>,
 }
 
-struct List<'v> {
-    vocabulary: &'v Vocabulary,
-    merges: Vec<Merge>,
+impl Texts {
+    /// Reads the merges of a model: a list of pairs, or, in older files, of lines of two pieces.
+    ///
+    /// # Errors
+    /// When the list is neither.
+    pub fn read(model: &Model<'_>) -> Result<Self, String> {
+        let raw: &RawValue = model.merges.ok_or("it has no merges")?;
+        let mut list = List { texts: Self::default(), lines: None };
+        serde_json::Deserializer::from_str(raw.get())
+            .deserialize_seq(&mut list)
+            .map_err(|error| format!("its merges cannot be read: {error}"))?;
+        Ok(list.texts)
+    }
+
+    /// All pairs of texts, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        (0..self.ends.len()).map(|rank| self.pair(rank))
+    }
+
+    fn pair(&self, rank: usize) -> (&str, &str) {
+        let text = |start: u32, end: u32| &self.pool[start as usize..end as usize];
+        let start = rank.checked_sub(1).map_or(0, |before| self.ends[before].1);
+        let (middle, end) = self.ends[rank];
+        (text(start, middle), text(middle, end))
+    }
+
+    /// The same as places in a vocabulary.
+    ///
+    /// # Errors
+    /// When a merge names or makes what is no piece: the first by rank.
+    pub fn places(&self, vocabulary: &Vocabulary) -> Result<Vec<Merge>, String> {
+        let parts: Vec<Result<Vec<Merge>, String>> = (0..self.ends.len().div_ceil(TOGETHER))
+            .into_par_iter()
+            .map(|part| self.some(vocabulary, part * TOGETHER..self.ends.len().min((part + 1) * TOGETHER)))
+            .collect();
+        let mut all = Vec::with_capacity(self.ends.len());
+        for part in parts {
+            all.append(&mut part?);
+        }
+        Ok(all)
+    }
+
+    fn some(&self, vocabulary: &Vocabulary, ranks: std::ops::Range<usize>) -> Result<Vec<Merge>, String> {
+        let find = |piece: &str| {
+            vocabulary.place(piece).ok_or_else(|| format!("its merges name {piece:?}, which is no piece"))
+        };
+        let mut merges = Vec::with_capacity(ranks.len());
+        let mut joined = String::new();
+        let mut next = 0;
+        for rank in ranks {
+            let (left, right) = self.pair(rank);
+            joined.clear();
+            joined.push_str(left);
+            joined.push_str(right);
+            let (left, right) = (find(left)?, find(right)?);
+            // Mostly the results of merges are numbered in their order.
+            let follows = next < vocabulary.len() && vocabulary.text(next) == joined;
+            let result = if follows { next } else { find(&joined)? };
+            next = result + 1;
+            merges.push(Merge { left, right, result });
+        }
+        Ok(merges)
+    }
+}
+
+/// Merges that one thread looks for at a time.
+const TOGETHER: usize = 1 << 13;
+
+struct List {
+    texts: Texts,
     /// Whether the merges are lines; none before the first. The library takes no list of both.
     lines: Option<bool>,
-    scratch: String,
 }
 
-impl List<'_> {
-    fn push(&mut self, left: usize, right: usize) -> Result<(), String> {
-        self.scratch.clear();
-        self.scratch.push_str(self.vocabulary.text(left));
-        self.scratch.push_str(self.vocabulary.text(right));
-        // Mostly the results of merges are numbered in their order.
-        let next = self.merges.last().map_or(0, |merge| merge.result + 1);
-        let result = if next < self.vocabulary.len() && self.vocabulary.text(next) == self.scratch {
-            next
-        } else {
-            place(self.vocabulary, &self.scratch)?
-        };
-        self.merges.push(Merge { left, right, result });
-        Ok(())
+impl List {
+    fn push(&mut self, piece: &str) -> Result<u32, &'static str> {
+        self.texts.pool.push_str(piece);
+        u32::try_from(self.texts.pool.len()).map_err(|_| "their texts exceed 4 GiB")
     }
 
     fn form(&mut self, line: bool) -> Result<(), &'static str> {
@@ -62,11 +113,7 @@ impl List<'_> {
     }
 }
 
-fn place(vocabulary: &Vocabulary, piece: &str) -> Result<usize, String> {
-    vocabulary.place(piece).ok_or_else(|| format!("its merges name {piece:?}, which is no piece"))
-}
-
-impl<'de> Visitor<'de> for &mut List<'_> {
+impl<'de> Visitor<'de> for &mut List {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,9 +126,9 @@ impl<'de> Visitor<'de> for &mut List<'_> {
     }
 }
 
-struct Entry<'l, 'v>(&'l mut List<'v>);
+struct Entry<'l>(&'l mut List);
 
-impl<'de> DeserializeSeed<'de> for Entry<'_, '_> {
+impl<'de> DeserializeSeed<'de> for Entry<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -89,7 +136,7 @@ impl<'de> DeserializeSeed<'de> for Entry<'_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Entry<'_, '_> {
+impl<'de> Visitor<'de> for Entry<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,11 +146,12 @@ impl<'de> Visitor<'de> for Entry<'_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<(), A::Error> {
         self.0.form(false).map_err(A::Error::custom)?;
         let mut next = || {
-            let piece = pair.next_element_seed(Piece(self.0.vocabulary))?;
-            piece.ok_or_else(|| A::Error::custom("a merge of fewer than two pieces"))
+            let end = pair.next_element_seed(Piece(self.0))?;
+            end.ok_or_else(|| A::Error::custom("a merge of fewer than two pieces"))
         };
-        let (left, right) = (next()?, next()?);
-        self.0.push(left, right).map_err(A::Error::custom)
+        let ends = (next()?, next()?);
+        self.0.texts.ends.push(ends);
+        Ok(())
     }
 
     fn visit_str<E: serde::de::Error>(self, line: &str) -> Result<(), E> {
@@ -113,31 +161,32 @@ impl<'de> Visitor<'de> for Entry<'_, '_> {
         }
         let pair = line.split_once(' ').filter(|(_, right)| !right.contains(' '));
         let (left, right) = pair.ok_or_else(|| E::custom(format!("the merge {line:?} is not a pair")))?;
-        let (left, right) = (place(self.0.vocabulary, left), place(self.0.vocabulary, right));
-        self.0.push(left.map_err(E::custom)?, right.map_err(E::custom)?).map_err(E::custom)
+        let ends = (self.0.push(left).map_err(E::custom)?, self.0.push(right).map_err(E::custom)?);
+        self.0.texts.ends.push(ends);
+        Ok(())
     }
 }
 
-/// Finds the place of a piece.
-struct Piece<'v>(&'v Vocabulary);
+/// Appends a piece to the pool and gives its end.
+struct Piece<'l>(&'l mut List);
 
 impl<'de> DeserializeSeed<'de> for Piece<'_> {
-    type Value = usize;
+    type Value = u32;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<usize, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<u32, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
 impl Visitor<'_> for Piece<'_> {
-    type Value = usize;
+    type Value = u32;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a piece")
     }
 
-    fn visit_str<E: serde::de::Error>(self, piece: &str) -> Result<usize, E> {
-        place(self.0, piece).map_err(E::custom)
+    fn visit_str<E: serde::de::Error>(self, piece: &str) -> Result<u32, E> {
+        self.0.push(piece).map_err(E::custom)
     }
 }
 
@@ -149,7 +198,11 @@ mod tests {
         let text = format!(r#"{{"type": "BPE", "vocab": {vocab}, "merges": {merges}}}"#);
         let model: Model<'_> = serde_json::from_str(&text).unwrap();
         let vocabulary = Vocabulary::parse(model.vocab).unwrap();
-        Ok(read(&model, &vocabulary)?.iter().map(|merge| [merge.left, merge.right, merge.result]).collect())
+        Ok(Texts::read(&model)?
+            .places(&vocabulary)?
+            .iter()
+            .map(|merge| [merge.left, merge.right, merge.result])
+            .collect())
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! A tokenizer file taken apart, once for all who load it.
 
+use std::sync::OnceLock;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::file::{AddedToken, Model, Parts, TokenizerFile, unmark};
-use super::merges::{self, Merge};
+use super::merges::{Merge, Texts};
 use super::vocabulary::Vocabulary;
 use crate::error::Result;
 
@@ -25,8 +27,10 @@ pub struct Opened<'f> {
     pub model: Model<'f>,
     /// The model's pieces.
     pub vocabulary: Vocabulary,
-    /// The model's merges, or why there are none.
-    pub merges: Result<Vec<Merge>, String>,
+    /// What the model's merges join, or why there are none.
+    pub merge_texts: Result<Texts, String>,
+    /// The same as places in the vocabulary, once somebody has asked.
+    merges: OnceLock<Result<Vec<Merge>, String>>,
 }
 
 impl<'f> Opened<'f> {
@@ -39,11 +43,21 @@ impl<'f> Opened<'f> {
         let added = unmark(file, parts.added_tokens.clone(), listed)?;
         let model: Model<'_> = serde_json::from_str(parts.model.get())
             .map_err(|error| file.error(format!("its model is not one of Hugging Face's `tokenizers`: {error}")))?;
-        let vocabulary = Vocabulary::parse(model.vocab)
-            .map_err(|error| file.error(format!("its vocabulary cannot be read: {error}")))?;
-        let merges =
-            if model.is_bpe() { merges::read(&model, &vocabulary) } else { Err("its model is not BPE".into()) };
-        Ok(Self { file, parts, added, model, vocabulary, merges })
+        let (vocabulary, merge_texts) = rayon::join(
+            || Vocabulary::parse(model.vocab),
+            || if model.is_bpe() { Texts::read(&model) } else { Err("its model is not BPE".into()) },
+        );
+        let vocabulary = vocabulary.map_err(|error| file.error(format!("its vocabulary cannot be read: {error}")))?;
+        Ok(Self { file, parts, added, model, vocabulary, merge_texts, merges: OnceLock::new() })
+    }
+
+    /// The model's merges, in the order of their rank.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn merges(&self) -> Result<&[Merge], String> {
+        let find = || self.merge_texts.as_ref().map_err(Clone::clone)?.places(&self.vocabulary);
+        self.merges.get_or_init(find).as_deref().map_err(Clone::clone)
     }
 
     /// The same tokenizer as JSON for a library to load: without truncation and padding, which have no place in a corpus.

@@ -128,7 +128,7 @@ impl Reference {
 /// small parts go through the library's JSON. What comes out is equal, or this is an error: a file with anything odd about it is
 /// left to the library.
 fn assembled(opened: &Opened<'_>, words: usize) -> Result<tokenizers::Tokenizer, tokenizers::Error> {
-    let Opened { parts, added, model, vocabulary, merges, .. } = opened;
+    let Opened { parts, added, model, vocabulary, merge_texts, .. } = opened;
     if parts.version.as_deref().is_some_and(|version| version != VERSION) {
         return Err("another version".into());
     }
@@ -140,15 +140,14 @@ fn assembled(opened: &Opened<'_>, words: usize) -> Result<tokenizers::Tokenizer,
     if model.dropout.is_some() || !whole(&model.continuing_subword_prefix) {
         return Err("rare settings".into());
     }
-    let merges = merges.as_ref().map_err(Clone::clone)?;
-    let text = |place: usize| vocabulary.text(place).to_owned();
+    let merges = merge_texts.as_ref().map_err(Clone::clone)?;
     let (pieces, merges) = rayon::join(
         || {
             let mut pieces = tokenizers::models::bpe::Vocab::with_capacity(vocabulary.len());
             pieces.extend(vocabulary.iter().map(|(id, piece)| (piece.to_owned(), id)));
             pieces
         },
-        || merges.iter().map(|merge| (text(merge.left), text(merge.right))).collect(),
+        || merges.iter().map(|(left, right)| (left.to_owned(), right.to_owned())).collect(),
     );
     let mut builder = BPE::builder().vocab_and_merges(pieces, merges);
     if let Some(unknown) = &model.unk_token {

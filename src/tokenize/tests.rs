@@ -75,7 +75,9 @@ fn ids_are_the_references_on_probes_and_on_real_documents() {
     for (name, size, eos) in ALL {
         // Judging compares the probe texts too.
         let all = || Ok(samples.clone());
-        let mut loaded = unjudged(&tokenizer(&folder, name), &spec(Bos::None, Some(eos), &[]), &all).unwrap();
+        let mut loaded =
+            unjudged(&TokenizerFile::read(&tokenizer(&folder, name)).unwrap(), &spec(Bos::None, Some(eos), &[]), &all)
+                .unwrap();
         loaded.judge().unwrap();
         assert_eq!(loaded.contract.vocab_size, size, "{name}");
         assert_eq!(loaded.contract.dtype, TokenDtype::for_vocabulary(size), "{name}");

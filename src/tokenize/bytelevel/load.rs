@@ -66,11 +66,11 @@ enum Behavior {
 impl ByteLevel {
     /// Loads a tokenizer, or says why it is not one for this backend.
     pub fn load(opened: &Opened<'_>, decoder: Option<Decoder>) -> Result<Self, String> {
-        let Opened { parts, added, model, vocabulary, merges, .. } = opened;
+        let Opened { parts, added, model, vocabulary, .. } = opened;
         let nfc = normalizes(parts.normalizer)?;
         let pattern = pattern(parts.pre_tokenizer)?;
         let decoder = decoder.ok_or("its decoder is not byte-level")?;
-        let merges = merges.as_ref().map_err(Clone::clone)?;
+        let merges = opened.merges()?;
         if model.dropout.is_some_and(|dropout| dropout > 0.0) {
             return Err("its merges drop out at random".into());
         }

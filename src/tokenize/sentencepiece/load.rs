@@ -103,12 +103,12 @@ enum Pattern {
 impl SentencePiece {
     /// Loads a tokenizer, or says why it is not one for this backend.
     pub fn load(opened: &Opened<'_>, decoder: Option<Decoder>) -> Result<Self, String> {
-        let Opened { parts, added, model, vocabulary, merges, .. } = opened;
+        let Opened { parts, added, model, vocabulary, .. } = opened;
         let scheme = scheme(parts)?;
         if decoder.is_none() {
             return Err("its decoder is not SentencePiece's".into());
         }
-        let merges = merges.as_ref().map_err(Clone::clone)?;
+        let merges = opened.merges()?;
         if model.dropout.is_some_and(|dropout| dropout > 0.0) {
             return Err("its merges drop out at random".into());
         }
