@@ -14,6 +14,7 @@ use std::fs::TryLockError;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fs_err::os::unix::fs::FileExt;
 
@@ -221,6 +222,49 @@ pub fn remove(path: &Path) -> io::Result<()> {
         quota.shrink(bytes);
     }
     Ok(())
+}
+
+/// Removes a file like [`remove`], but leaves it to another thread of the pool to free what it took, which lasts a while for a
+/// large one. Only where the disk has as much room: nobody who writes meanwhile may find it full.
+pub fn remove_aside(path: &Path) -> io::Result<()> {
+    let held = Held::of(path);
+    remove(path)?;
+    if let Some(held) = held {
+        rayon::spawn(move || drop(held));
+    }
+    Ok(())
+}
+
+/// Files whose names are gone and which are still open.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+/// Of so many at most: open files are few.
+const MOST_HELD: usize = 16;
+
+/// An open file: what it takes is freed once its name and this are gone.
+struct Held {
+    _file: fs_err::File,
+}
+
+impl Held {
+    fn of(path: &Path) -> Option<Self> {
+        let before = HELD.fetch_add(1, Ordering::Relaxed);
+        let file = if before < MOST_HELD { fs_err::File::open(path).ok() } else { None };
+        let has_room = |file: &fs_err::File| {
+            let (disk, found) = (rustix::fs::fstatvfs(file.file()).ok()?, file.metadata().ok()?);
+            Some(disk.f_bavail.saturating_mul(disk.f_frsize) >= found.len())
+        };
+        let held = file.filter(|file| has_room(file) == Some(true)).map(|file| Self { _file: file });
+        if held.is_none() {
+            HELD.fetch_sub(1, Ordering::Relaxed);
+        }
+        held
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Removes a folder and all that is in it.

@@ -271,8 +271,7 @@ fn exact_plan(curriculum: &Curriculum, sizes: &[SourceSize], options: &Options, 
 
 /// Each source's stream of windows: the last gate, exact to the window.
 fn streams<'a>(curriculum: &Curriculum, plan: &Plan, survivors: &'a [Survivors<'a>]) -> Result<Vec<SourceStream<'a>>> {
-    let mut streams = Vec::new();
-    for (s, source) in survivors.iter().enumerate() {
+    let stream = |(s, source): (usize, &'a Survivors<'a>)| {
         let draws: Vec<Draw> = plan
             .phases
             .iter()
@@ -285,10 +284,10 @@ fn streams<'a>(curriculum: &Curriculum, plan: &Plan, survivors: &'a [Survivors<'
         let max_epochs = plan.sources[s].max_epochs.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
         let documents: &dyn Documents = source;
         let name = &plan.sources[s].name;
-        streams
-            .push(SourceStream::new(documents, curriculum.seed, name, max_epochs, &draws).map_err(|e| short(plan, e))?);
-    }
-    Ok(streams)
+        SourceStream::new(documents, curriculum.seed, name, max_epochs, &draws).map_err(|e| short(plan, e))
+    };
+    // The first error, whatever the threads.
+    survivors.par_iter().enumerate().map(stream).collect::<Vec<_>>().into_iter().collect()
 }
 
 /// A source that falls short once its documents are packed: only packing knows.

@@ -12,8 +12,9 @@ use crate::mix::Piece;
 use crate::store::documents::SourceStore;
 use crate::tokenize::Contract;
 
-/// About so many bytes of windows are filled by one task.
-const TASK_BYTES: usize = 1 << 20;
+/// About so many bytes of windows are filled by one task: they are read, looked through, hashed and written while they are in a
+/// core's own cache.
+const TASK_BYTES: usize = 1 << 18;
 
 /// How many windows of W tokens one task fills.
 pub fn task_windows(window_tokens: u32, contract: &Contract) -> usize {

@@ -35,7 +35,7 @@ pub struct ShardWriter {
     name: String,
     folder: std::path::PathBuf,
     dtype: TokenDtype,
-    bin: BufWriter<NewFile>,
+    bin: NewFile,
     hash: blake3::Hasher,
     windows: WindowsWriter<Hashed<BufWriter<NewFile>>>,
     /// Lengths of the Megatron index's sequences.
@@ -51,7 +51,7 @@ impl ShardWriter {
         let windows = BufWriter::with_capacity(1 << 18, NewFile::create(&path.with_extension("arrow"))?);
         let windows = Hashed { out: windows, hash: blake3::Hasher::new() };
         Ok(Self {
-            bin: BufWriter::with_capacity(1 << 20, NewFile::create(&path)?),
+            bin: NewFile::create(&path)?,
             name: name.to_owned(),
             folder: out.to_owned(),
             dtype,
@@ -66,6 +66,7 @@ impl ShardWriter {
     /// Appends windows.
     pub fn push(&mut self, filled: &Filled) -> Result<()> {
         self.hash.update(&filled.bytes);
+        // As large as a task makes them: a buffer would copy them once more.
         self.bin.write_all(&filled.bytes)?;
         self.size += filled.bytes.len() as u64;
         let mut first = 0;
@@ -86,7 +87,7 @@ impl ShardWriter {
         let (windows, rows) = self.windows.finish()?;
         unwrap(windows.out)?.commit()?;
         let index_digest = write_index(&self.folder.join(&self.name).with_extension("idx"), self.dtype, &self.lengths)?;
-        unwrap(self.bin)?.commit()?;
+        self.bin.commit()?;
         Ok(Shard {
             file: self.name,
             windows: self.count,

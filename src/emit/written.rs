@@ -170,7 +170,7 @@ impl WholeShard {
 pub fn remove(out: &Path, file: &str) -> Result<()> {
     let path = out.join(file);
     for extension in ["bin", "idx", "arrow"] {
-        match files::remove(&path.with_extension(extension)) {
+        match files::remove_aside(&path.with_extension(extension)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }

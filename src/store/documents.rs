@@ -138,12 +138,6 @@ impl<'a> Survivors<'a> {
     pub fn totals(&self) -> Totals {
         self.totals
     }
-
-    /// Documents of the fullest range: what a range index must hold.
-    #[must_use]
-    pub fn largest_range(&self) -> u64 {
-        self.range_documents.iter().copied().max().unwrap_or(0)
-    }
 }
 
 impl Documents for Survivors<'_> {
