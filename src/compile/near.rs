@@ -235,22 +235,24 @@ impl NearDocuments for Stored<'_> {
         self.related.binary_search(&(one, other)).is_err()
     }
 
-    fn signatures(&self, each: &mut dyn FnMut(u64, &Signature) -> Result<()>) -> Result<()> {
+    fn parts(&self) -> usize {
+        self.segments.len()
+    }
+
+    fn signatures(&self, part: usize, each: &mut dyn FnMut(u64, &Signature) -> Result<()>) -> Result<()> {
+        let Some(&(first, source, segment)) = self.segments.get(part) else { return Ok(()) };
+        let store = &self.stores[source];
+        let of = &store.segments[segment];
         let mut fates = Vec::new();
-        for &(first, source, segment) in &self.segments {
-            let store = &self.stores[source];
-            let of = &store.segments[segment];
-            store.fates[segment].read(0..of.totals().documents, &mut fates)?;
-            signatures::read(of.path(), of.totals().documents, &mut |row, signature| {
-                self.watch.check()?;
-                // Exact duplicates are gone already; who kept them speaks for them.
-                match usize::try_from(row).ok().and_then(|row| fates.get(row)) {
-                    Some(Fate::Exact) => Ok(()),
-                    _ => each(first + row, signature),
-                }
-            })?;
-        }
-        Ok(())
+        store.fates[segment].read(0..of.totals().documents, &mut fates)?;
+        signatures::read(of.path(), of.totals().documents, &mut |row, signature| {
+            self.watch.check()?;
+            // Exact duplicates are gone already; who kept them speaks for them.
+            match usize::try_from(row).ok().and_then(|row| fates.get(row)) {
+                Some(Fate::Exact) => Ok(()),
+                _ => each(first + row, signature),
+            }
+        })
     }
 
     fn text(&self, number: u64, text: &mut String) -> Result<()> {

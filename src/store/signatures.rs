@@ -16,13 +16,14 @@ pub fn path_of(segment: &Path) -> PathBuf {
 
 /// Writes the signatures in the order of `rows`, each named by its place in the unsorted segment; `signed` ascends by it.
 pub(super) fn write(segment: &Path, rows: impl Iterator<Item = u64>, signed: &[(u64, Signature)]) -> Result<()> {
-    let mut out = BufWriter::new(NewFile::create(&path_of(segment))?);
+    let mut out = BufWriter::with_capacity(1 << 16, NewFile::create(&path_of(segment))?);
     for start in rows {
         // Documents have tokens, so places ascend strictly.
         let found = signed.binary_search_by_key(&start, |(start, _)| *start).ok().and_then(|at| signed.get(at));
-        for value in found.map_or(&EMPTY, |(_, signature)| signature) {
-            out.write_all(&value.to_le_bytes())?;
-        }
+        let signature = found.map_or(&EMPTY, |(_, signature)| signature);
+        let mut bytes = [0; 2 * VALUES];
+        bytes.as_chunks_mut::<2>().0.iter_mut().zip(signature).for_each(|(to, value)| *to = value.to_le_bytes());
+        out.write_all(&bytes)?;
     }
     out.into_inner().map_err(std::io::IntoInnerError::into_error)?.commit()
 }

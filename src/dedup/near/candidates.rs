@@ -34,7 +34,8 @@ const WRITE: u64 = 32 * 1024;
 /// Bytes that a member of a bucket costs while the bucket is ordered.
 const MEMBER: u64 = 160;
 
-/// Memberships a thread gathers before it takes the lock.
+/// Records of a partition, and memberships, that a thread gathers before it takes the lock.
+const TOGETHER: usize = 128;
 const BATCH: usize = 4096;
 
 /// Part of the band records.
@@ -55,43 +56,60 @@ pub(super) fn write(documents: &dyn NearDocuments, bands: Bands, folder: &Path, 
     let wanted = bytes.div_ceil((memory / 32).max(1 << 16)).max(least);
     let partitions = wanted.clamp(1, (memory / 4 / WRITE).clamp(1, MOST_PARTITIONS)).next_power_of_two();
     let shift = u64::BITS - partitions.ilog2();
-    let mut files = Vec::new();
+    let mut parts = Vec::new();
     for partition in 0..partitions {
         // Lists that grow hold up to three times what is in them.
-        files.push(if bytes.saturating_mul(3) <= memory / 8 {
+        parts.push(Mutex::new(if bytes.saturating_mul(3) <= memory / 8 {
             Partition::Memory(Vec::new())
         } else {
             let path = folder.join(format!("bands.{partition}"));
             let file = crate::files::File::create(&path)?;
             Partition::File(path, BufWriter::with_capacity(usize::try_from(WRITE).unwrap_or(1 << 15), file))
-        });
+        }));
     }
-    documents.signatures(&mut |number, signature| {
-        if number >= count {
-            return Err(Error::Failed(format!("near duplicates: document {number} of {count}")));
-        }
-        if *signature == signature::EMPTY {
-            return Ok(());
-        }
-        for hash in bands.hashes(signature) {
-            let partition = usize::try_from(hash.checked_shr(shift).unwrap_or(0)).unwrap_or(0);
-            match files.get_mut(partition) {
-                Some(Partition::Memory(records)) => records.push((hash, number)),
-                Some(Partition::File(_, file)) => {
-                    file.write_all(&hash.to_be_bytes())?;
-                    file.write_all(&number.to_be_bytes())?;
-                }
-                None => {}
+    let divide = |part| {
+        let mut gathered: Vec<Vec<(u64, u64)>> = vec![Vec::with_capacity(TOGETHER); parts.len()];
+        documents.signatures(part, &mut |number, signature| {
+            if number >= count {
+                return Err(Error::Failed(format!("near duplicates: document {number} of {count}")));
             }
-        }
-        Ok(())
-    })?;
-    for partition in &mut files {
+            if *signature == signature::EMPTY {
+                return Ok(());
+            }
+            bands.hashes(signature).try_for_each(|hash| {
+                let partition = usize::try_from(hash.checked_shr(shift).unwrap_or(0)).unwrap_or(0);
+                let (Some(records), Some(of)) = (gathered.get_mut(partition), parts.get(partition)) else {
+                    return Ok(());
+                };
+                records.push((hash, number));
+                if records.len() < TOGETHER { Ok(()) } else { hand_over(records, of) }
+            })
+        })?;
+        gathered.iter_mut().zip(&parts).try_for_each(|(records, of)| hand_over(records, of))
+    };
+    // The first error, whatever the threads. In which order a partition has its records means nothing.
+    let done: Vec<Result<()>> = (0..documents.parts()).into_par_iter().map(divide).collect();
+    done.into_iter().collect::<Result<()>>()?;
+    let mut parts: Vec<Partition> =
+        parts.into_iter().map(|part| part.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
+    for partition in &mut parts {
         if let Partition::File(_, file) = partition {
             file.flush()?;
         }
     }
-    Ok(files)
+    Ok(parts)
+}
+
+/// Adds records to a partition.
+fn hand_over(gathered: &mut Vec<(u64, u64)>, partition: &Mutex<Partition>) -> Result<()> {
+    match &mut *partition.lock().unwrap_or_else(PoisonError::into_inner) {
+        Partition::Memory(records) => records.append(gathered),
+        Partition::File(_, file) => gathered.drain(..).try_for_each(|(hash, number)| {
+            file.write_all(&hash.to_be_bytes())?;
+            file.write_all(&number.to_be_bytes())
+        })?,
+    }
+    Ok(())
 }
 
 /// The memberships of all buckets, sorted by ≺; the partitions are removed on the way.

@@ -55,8 +55,14 @@ pub trait NearDocuments: Sync {
         true
     }
 
-    /// Hands over every document's number and signature once, in any order.
-    fn signatures(&self, each: &mut dyn FnMut(u64, &Signature) -> Result<()>) -> Result<()>;
+    /// In how many parts signatures are handed over.
+    fn parts(&self) -> usize {
+        1
+    }
+
+    /// Hands over number and signature of every document of a part, in any order; all parts together have each document once.
+    /// Parts are asked for by several threads.
+    fn signatures(&self, part: usize, each: &mut dyn FnMut(u64, &Signature) -> Result<()>) -> Result<()>;
 
     /// Appends to `text` what was signed: the text that the model reads. Asked at random, from several threads.
     fn text(&self, number: u64, text: &mut String) -> Result<()>;

@@ -50,7 +50,14 @@ fn document(text: &str) -> NearDocument {
     NearDocument { scope: 0, held_out: false, exempt: false, priority: 0, bytes, key: xxh3_128(text.as_bytes()) }
 }
 
+/// Parts that signatures come in.
+const PARTS: usize = 3;
+
 impl NearDocuments for Memory {
+    fn parts(&self) -> usize {
+        PARTS
+    }
+
     fn count(&self) -> u64 {
         self.texts.len() as u64
     }
@@ -63,9 +70,10 @@ impl NearDocuments for Memory {
         self.related.is_none_or(|(a, b)| (one, other) != (a, b) && (one, other) != (b, a))
     }
 
-    fn signatures(&self, each: &mut dyn FnMut(u64, &Signature) -> Result<()>) -> Result<()> {
+    fn signatures(&self, part: usize, each: &mut dyn FnMut(u64, &Signature) -> Result<()>) -> Result<()> {
         let mut signer = Signer::new(self.shingle);
-        (0_u64..).zip(&self.texts).try_for_each(|(number, text)| each(number, &signer.sign(text)))
+        let mut texts = (0_u64..).zip(&self.texts).skip(part).step_by(PARTS);
+        texts.try_for_each(|(number, text)| each(number, &signer.sign(text)))
     }
 
     fn text(&self, number: u64, text: &mut String) -> Result<()> {
@@ -290,6 +298,10 @@ struct ByHand {
 }
 
 impl NearDocuments for ByHand {
+    fn parts(&self) -> usize {
+        PARTS
+    }
+
     fn count(&self) -> u64 {
         self.memory.count()
     }
@@ -298,8 +310,8 @@ impl NearDocuments for ByHand {
         self.memory.document(number)
     }
 
-    fn signatures(&self, each: &mut dyn FnMut(u64, &Signature) -> Result<()>) -> Result<()> {
-        (0_u64..).zip(&self.bands).try_for_each(|(number, bands)| {
+    fn signatures(&self, part: usize, each: &mut dyn FnMut(u64, &Signature) -> Result<()>) -> Result<()> {
+        (0_u64..).zip(&self.bands).skip(part).step_by(PARTS).try_for_each(|(number, bands)| {
             let mut signature = signature::EMPTY;
             signature[..3].copy_from_slice(bands);
             each(number, &signature)
@@ -359,8 +371,11 @@ fn errors_come_back() {
         fn document(&self, number: u64) -> Result<NearDocument> {
             self.0.document(number)
         }
-        fn signatures(&self, each: &mut dyn FnMut(u64, &Signature) -> Result<()>) -> Result<()> {
-            self.0.signatures(each)
+        fn parts(&self) -> usize {
+            self.0.parts()
+        }
+        fn signatures(&self, part: usize, each: &mut dyn FnMut(u64, &Signature) -> Result<()>) -> Result<()> {
+            self.0.signatures(part, each)
         }
         fn text(&self, number: u64, _: &mut String) -> Result<()> {
             Err(Error::Failed(format!("document {number} cannot be read")))

@@ -129,15 +129,15 @@ impl Benchmarks {
         };
         // While no n-gram is indexed yet: only short texts are looked for.
         benchmarks.index_shorts(&items)?;
-        let (mut postings, mut inside) = (Vec::new(), Vec::new());
-        for mut of_text in grams {
-            postings.append(&mut of_text.postings);
-            inside.append(&mut of_text.inside);
-        }
-        inside.par_sort_unstable();
-        inside.dedup();
-        benchmarks.runs = Filter::new(&inside);
-        benchmarks.ngrams = Index::new(postings);
+        (benchmarks.ngrams, benchmarks.runs) = rayon::join(
+            || Index::new(joined(&grams, |grams| &grams.postings)),
+            || {
+                let mut inside = joined(&grams, |grams| &grams.inside);
+                inside.par_sort_unstable();
+                inside.dedup();
+                Filter::new(&inside)
+            },
+        );
         benchmarks.summary = benchmarks.summarize(items.len(), common.hashes.len());
         Ok(benchmarks)
     }
@@ -204,6 +204,13 @@ impl Benchmarks {
     }
 }
 
+/// One list of what all texts have, in their order.
+fn joined<T: Copy>(grams: &[Grams], of: impl Fn(&Grams) -> &Vec<T>) -> Vec<T> {
+    let mut all = Vec::with_capacity(grams.iter().map(|grams| of(grams).len()).sum());
+    grams.iter().for_each(|grams| all.extend_from_slice(of(grams)));
+    all
+}
+
 /// N-grams in many items, by their hashes: with a collision, the n-grams of more than [`MANY_ITEMS`] items would have to share one.
 struct Common {
     /// How often a hash with these top bits occurs, up to 255: nearly all n-grams occur too seldom to be in many items.
@@ -257,7 +264,10 @@ impl Common {
 /// The n-grams of text `number` that count, and the runs inside them.
 fn grams(cut: &Cut, number: usize, n: usize, common: &Common, runs: &mut Runs) -> Result<Grams> {
     let text = small(number)?;
-    let mut grams = Grams::default();
+    let mut grams = Grams {
+        postings: Vec::with_capacity(cut.ngrams.len()),
+        inside: Vec::with_capacity(cut.ngrams.len() + n - n.min(MIN_WORDS)),
+    };
     // The last word up to each that proves anything, counted from 1.
     let mut proving = Vec::with_capacity(cut.count());
     let mut last = 0;

@@ -99,7 +99,11 @@ impl NearDocuments for Near<'_> {
         Ok(NearDocument { scope: 0, held_out: false, exempt: false, priority: 0, bytes: text.len() as u64, key })
     }
 
-    fn signatures(&self, each: &mut dyn FnMut(u64, &Signature) -> syllabus::Result<()>) -> syllabus::Result<()> {
+    fn signatures(
+        &self,
+        _part: usize,
+        each: &mut dyn FnMut(u64, &Signature) -> syllabus::Result<()>,
+    ) -> syllabus::Result<()> {
         let mut signer = Signer::new(self.shingle);
         (0_u64..).zip(self.documents).try_for_each(|(number, document)| each(number, &signer.sign(&document.text)))
     }

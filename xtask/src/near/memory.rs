@@ -44,7 +44,11 @@ impl NearDocuments for OnDisk {
         Ok(NearDocument { scope, held_out: false, exempt: false, priority: 0, bytes: u64::from(bytes), key })
     }
 
-    fn signatures(&self, each: &mut dyn FnMut(u64, &Signature) -> syllabus::Result<()>) -> syllabus::Result<()> {
+    fn signatures(
+        &self,
+        _part: usize,
+        each: &mut dyn FnMut(u64, &Signature) -> syllabus::Result<()>,
+    ) -> syllabus::Result<()> {
         let mut signer = Signer::new(5);
         let mut text = String::new();
         (0..self.count()).try_for_each(|number| {
