@@ -303,3 +303,31 @@ pub fn partial_name(path: &Path) -> PathBuf {
     name.push(".partial");
     PathBuf::from(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_gone_at_once_and_files_are_held_for_a_while_and_few() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> = (0..3 * MOST_HELD).map(|i| folder.path().join(i.to_string())).collect();
+        for path in &paths {
+            fs_err::write(path, "x").unwrap();
+        }
+        let held: Vec<Held> = paths.iter().filter_map(|path| Held::of(path)).collect();
+        assert!((1..=MOST_HELD).contains(&held.len()), "{}", held.len());
+        drop(held);
+        for path in &paths {
+            remove_aside(path).unwrap();
+            assert!(!path.exists());
+        }
+        assert_eq!(remove_aside(&paths[0]).unwrap_err().kind(), io::ErrorKind::NotFound);
+        // The pool lets go of all of them.
+        let start = std::time::Instant::now();
+        while HELD.load(Ordering::Relaxed) > 0 {
+            assert!(start.elapsed().as_secs() < 60, "{} are held", HELD.load(Ordering::Relaxed));
+            std::thread::yield_now();
+        }
+    }
+}
