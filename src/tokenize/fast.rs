@@ -4,8 +4,8 @@ use fastokens::AddedTokenPolicy;
 
 use super::decode::Decoder;
 use super::opened::Opened;
-use super::{Encoder, Take, Tokenizer};
-use crate::error::{Error, Result, contain};
+use super::{Encoder, Take, Tokenizer, within};
+use crate::error::{Error, Result};
 
 /// Name and version for the manifest.
 pub const BACKEND: &str = "fastokens 0.3.5";
@@ -42,11 +42,6 @@ impl Fast {
         inner.set_post_processor(None);
         Ok(Self { inner, decoder })
     }
-}
-
-/// A call into the library; should it panic at what a file says, that is an error too.
-fn within<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
-    contain(call).map_err(|what| format!("it panicked: {what}"))?.map_err(|error| error.to_string())
 }
 
 impl Tokenizer for Fast {

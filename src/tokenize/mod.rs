@@ -23,7 +23,13 @@ pub use contract::{Loaded, load};
 
 use syllabus_reader::format::TokenDtype;
 
-use crate::error::Result;
+use crate::error::{Result, contain};
+
+/// A call into a tokenizer library. Some panic at what a file says (Hugging Face's `Strip` decoder, where it is to cut more than a
+/// token has): that is an error too.
+fn within<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    contain(call).map_err(|what| format!("it panicked: {what}"))?.map_err(|error| error.to_string())
+}
 
 /// A loaded tokenizer, shared by all workers.
 pub trait Tokenizer: Send + Sync {

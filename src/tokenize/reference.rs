@@ -9,8 +9,8 @@ use tokenizers::{
 
 use super::decode::Decoder;
 use super::opened::{Opened, VERSION};
-use super::{Encoder, Take, Tokenizer};
-use crate::error::{Error, Result, contain};
+use super::{Encoder, Take, Tokenizer, within};
+use crate::error::{Error, Result};
 
 /// Name and version for the manifest.
 pub const BACKEND: &str = "tokenizers 0.23.2";
@@ -60,7 +60,11 @@ impl Reference {
             Err(_) => {
                 let json = opened.json()?;
                 let failed = |error| format!("Hugging Face's `tokenizers` does not load it: {error}");
-                (within(|| json.parse()).map_err(|error| opened.file.error(failed(error)))?, false)
+                (
+                    within(|| json.parse::<tokenizers::Tokenizer>())
+                        .map_err(|error| opened.file.error(failed(error)))?,
+                    false,
+                )
             }
         };
         inner.set_encode_special_tokens(true);
@@ -188,12 +192,7 @@ fn part<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> serde_json::Result
     raw.map_or(Ok(None), |raw| serde_json::from_str(raw.get()))
 }
 
-/// A call into the library, which panics at some files that it loads: a `Strip` decoder that is to cut more than a token has.
-fn within<T>(call: impl FnOnce() -> Result<T, tokenizers::Error>) -> Result<T, tokenizers::Error> {
-    contain(call).unwrap_or_else(|what| Err(format!("it panicked: {what}").into()))
-}
-
-fn failed(error: tokenizers::Error) -> Error {
+fn failed(error: String) -> Error {
     Error::Failed(format!("Hugging Face's `tokenizers` cannot encode: {error}"))
 }
 
