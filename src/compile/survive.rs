@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::budget::{self, Budget};
 use super::progress::{Progress, Stage};
 use super::proof::{self, Proof};
-use super::{Options, identity, near};
+use super::{Options, identity, mapped, near};
 use crate::curriculum::Resolved;
 use crate::dedup::evidence::{Evidence, EvidenceWriter};
 use crate::dedup::exact::{self, Ranks};
@@ -223,6 +223,8 @@ pub fn survive(
 
     progress.begin(Stage::Dedup, None);
     let stores = names.iter().map(|name| store.source(name)).collect::<Result<Vec<SourceStore>>>()?;
+    let all: Vec<&SourceStore> = stores.iter().collect();
+    mapped::tables(&all, memory.free_bytes);
     let scratch = work.join("scratch");
     crate::files::make_folder(&scratch)?;
     let duplicates = if curriculum.dedup.exact {
@@ -241,7 +243,7 @@ pub fn survive(
         watch.check()?;
         let tokenizer = started.tokenizer()?;
         let search = near::Search { curriculum, near: asked, stores: &stores, tokenizer, contract, watch };
-        let free = memory.free_bytes.saturating_sub(sorting);
+        let free = memory.free_bytes.saturating_sub(sorting + mapped::tokens(&all, memory.free_bytes));
         let judged = near::remove(&search, &scratch, free, options.threads, &mut |removed| others.push(&removed))?;
         judged.warnings.iter().for_each(|warning| progress.warn(warning));
         refusal = judged.refusal;

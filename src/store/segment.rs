@@ -21,9 +21,11 @@
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use fs_err::File;
 use fs_err::os::unix::fs::FileExt;
+use memmap2::Mmap;
 use syllabus_reader::format::TokenDtype;
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -104,13 +106,16 @@ impl Write for Hashing<'_> {
 }
 
 /// A segment on disk. Reads go through `pread`, so any number of threads share one reader, and what was read does not
-/// count as this process's memory.
+/// count as this process's memory; or from a map of the file, after [`Segment::map`] and [`Segment::map_tokens`].
 #[derive(Debug)]
 pub struct Segment {
     file: File,
     path: PathBuf,
     width: u64,
     totals: Totals,
+    map: OnceLock<Mmap>,
+    /// Whether the tokens may be read from the map, too.
+    has_tokens: OnceLock<()>,
 }
 
 impl Segment {
@@ -127,14 +132,64 @@ impl Segment {
         if &head[..8] != MAGIC || field(8) != width || u128::from(size) != expected {
             return Err(corrupt(path, "is not a whole segment of this store"));
         }
-        Ok(Self { file, path: path.to_owned(), width, totals })
+        Ok(Self { file, path: path.to_owned(), width, totals, map: OnceLock::new(), has_tokens: OnceLock::new() })
+    }
+
+    /// Bytes of the file.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.tokens_at() + self.width * self.totals.tokens
+    }
+
+    /// Maps the file and reads its tables from their start to their end, so that looking at a row takes no call. Where that cannot be,
+    /// reads stay as they are, and say what is wrong.
+    pub fn map(&self) {
+        if self.map.get().is_none()
+            && let Some(map) = self.mapped()
+        {
+            // Nobody else maps it; if somebody did, one map is as good as the other.
+            let _ = self.map.set(map);
+        }
+    }
+
+    /// Maps the file and reads its tokens, too, so that copying them takes no call for each document.
+    pub fn map_tokens(&self) {
+        self.map();
+        if self.has_tokens.get().is_none()
+            && let Some(map) = self.map.get()
+            && brought_in(map, self.tokens_at(), self.size())
+        {
+            let _ = self.has_tokens.set(());
+        }
+    }
+
+    fn mapped(&self) -> Option<Mmap> {
+        // SAFETY: a map is sound as long as nobody changes or cuts the file. A segment is whole before it has its name, nothing writes
+        // to it again, and the lock of the work folder keeps other compiles away.
+        let map = unsafe { Mmap::map(self.file.file()) }.ok()?;
+        (u64::try_from(map.len()) == Ok(self.size()) && brought_in(&map, 0, self.tokens_at())).then_some(map)
+    }
+
+    /// Bytes of the tables: of the map, or read into `buffer`.
+    fn table<'a>(&'a self, at: u64, bytes: usize, buffer: &'a mut Vec<u8>) -> Result<&'a [u8]> {
+        if let Some(bytes) = self.map.get().and_then(|map| part(map, at, bytes)) {
+            return Ok(bytes);
+        }
+        buffer.resize(bytes, 0);
+        self.file.read_exact_at(buffer, at)?;
+        Ok(buffer)
+    }
+
+    /// Where the tokens start.
+    fn tokens_at(&self) -> u64 {
+        HEADER + 28 * self.totals.documents + 8
     }
 
     /// Recomputes the checksum of header and tables.
     pub fn check(&self) -> Result<()> {
         let mut hash = Xxh3Default::new();
         let mut buffer = vec![0u8; 1 << 16];
-        let end = HEADER + 28 * self.totals.documents + 8;
+        let end = self.tokens_at();
         self.file.read_exact_at(&mut buffer[..48], 0)?;
         hash.update(&buffer[..40]);
         let stored = u64::from_le_bytes(std::array::from_fn(|i| buffer[40 + i]));
@@ -167,11 +222,11 @@ impl Segment {
     /// The first row whose key is at least `key`.
     pub fn lower_bound(&self, key: u128) -> Result<u64> {
         let (mut low, mut high) = (0, self.totals.documents);
+        let mut buffer = Vec::new();
         while low < high {
             let middle = low + (high - low) / 2;
-            let mut bytes = [0u8; 16];
-            self.file.read_exact_at(&mut bytes, HEADER + 16 * middle)?;
-            if u128::from_le_bytes(bytes) < key {
+            let bytes = self.table(HEADER + 16 * middle, 16, &mut buffer)?;
+            if u128::from_le_bytes(std::array::from_fn(|i| bytes[i])) < key {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -189,12 +244,10 @@ impl Segment {
         }
         let n = usize::try_from(count).map_err(|_| corrupt(&self.path, "has too many rows"))?;
         let tables = HEADER + 16 * self.totals.documents;
-        let mut keys = vec![0u8; 16 * n];
-        self.file.read_exact_at(&mut keys, HEADER + 16 * first)?;
-        let mut starts = vec![0u8; 8 * (n + 1)];
-        self.file.read_exact_at(&mut starts, tables + 8 * first)?;
-        let mut bytes = vec![0u8; 4 * n];
-        self.file.read_exact_at(&mut bytes, tables + 8 * (self.totals.documents + 1) + 4 * first)?;
+        let [mut keys, mut starts, mut bytes] = [const { Vec::new() }; 3];
+        let keys = self.table(HEADER + 16 * first, 16 * n, &mut keys)?;
+        let starts = self.table(tables + 8 * first, 8 * (n + 1), &mut starts)?;
+        let bytes = self.table(tables + 8 * (self.totals.documents + 1) + 4 * first, 4 * n, &mut bytes)?;
         let start_at = |i: usize| u64::from_le_bytes(std::array::from_fn(|k| starts[8 * i + k]));
         rows.reserve(n);
         for i in 0..n {
@@ -213,8 +266,12 @@ impl Segment {
 
     /// Reads token bytes (as they lie on disk), from token `start` on, filling `out`.
     pub fn tokens(&self, start: u64, out: &mut [u8]) -> Result<()> {
-        let base = HEADER + 28 * self.totals.documents + 8;
-        self.file.read_exact_at(out, base + self.width * start)?;
+        let at = self.tokens_at() + self.width * start;
+        let map = self.has_tokens.get().and_then(|()| self.map.get());
+        match map.and_then(|map| part(map, at, out.len())) {
+            Some(bytes) => out.copy_from_slice(bytes),
+            None => self.file.read_exact_at(out, at)?,
+        }
         Ok(())
     }
 
@@ -224,6 +281,19 @@ impl Segment {
         out.resize(row.tokens as usize * usize::try_from(self.width).unwrap_or(4), 0);
         self.tokens(row.start, out)
     }
+}
+
+/// Reads a part of a map, by a call that can fail: the first touch of a page that cannot be read would end the process.
+fn brought_in(map: &Mmap, start: u64, end: u64) -> bool {
+    let range = usize::try_from(start).ok().zip(usize::try_from(end.saturating_sub(start)).ok());
+    #[cfg(target_os = "linux")]
+    return range.is_some_and(|(start, bytes)| map.advise_range(memmap2::Advice::PopulateRead, start, bytes).is_ok());
+    #[cfg(not(target_os = "linux"))]
+    return range.is_none() && map.is_empty();
+}
+
+fn part(map: &Mmap, at: u64, bytes: usize) -> Option<&[u8]> {
+    map.get(usize::try_from(at).ok()?..)?.get(..bytes)
 }
 
 /// Walks a segment's rows in order with a small buffer.
@@ -299,22 +369,32 @@ mod tests {
             segment.check().unwrap();
             let mut sorted = documents.clone();
             sorted.sort();
-            let mut cursor = Cursor::new(&segment, 0..u64::MAX, 7);
-            let mut bytes = Vec::new();
-            for (i, (key, ids)) in sorted.iter().enumerate() {
-                let (number, row) = cursor.next_row().unwrap().unwrap();
-                assert_eq!((number, row.key), (i as u64, *key));
-                segment.row_tokens(&row, &mut bytes).unwrap();
-                let read: Vec<u32> = bytes
-                    .chunks(dtype.width())
-                    .map(|c| c.iter().rev().fold(0, |n, b| n << 8 | u32::from(*b)))
-                    .collect();
-                assert_eq!(&read, ids);
-                assert_eq!(segment.lower_bound(row.key).unwrap(), i as u64);
+            let tables = Segment::open(segment.path(), dtype).unwrap();
+            tables.map();
+            let whole = Segment::open(segment.path(), dtype).unwrap();
+            whole.map_tokens();
+            assert_eq!(whole.map.get().is_some(), cfg!(target_os = "linux"));
+            assert_eq!(whole.has_tokens.get().is_some(), cfg!(target_os = "linux"));
+            for segment in [&segment, &tables, &whole] {
+                all_are_there(segment, &sorted, dtype);
             }
-            assert_eq!(cursor.next_row().unwrap(), None);
-            assert_eq!(segment.lower_bound(u128::MAX).unwrap(), 50);
         }
+    }
+
+    fn all_are_there(segment: &Segment, sorted: &[(u128, Vec<u32>)], dtype: TokenDtype) {
+        let mut cursor = Cursor::new(segment, 0..u64::MAX, 7);
+        let mut bytes = Vec::new();
+        for (i, (key, ids)) in sorted.iter().enumerate() {
+            let (number, row) = cursor.next_row().unwrap().unwrap();
+            assert_eq!((number, row.key), (i as u64, *key));
+            segment.row_tokens(&row, &mut bytes).unwrap();
+            let read: Vec<u32> =
+                bytes.chunks(dtype.width()).map(|c| c.iter().rev().fold(0, |n, b| n << 8 | u32::from(*b))).collect();
+            assert_eq!(&read, ids);
+            assert_eq!(segment.lower_bound(row.key).unwrap(), i as u64);
+        }
+        assert_eq!(cursor.next_row().unwrap(), None);
+        assert_eq!(segment.lower_bound(u128::MAX).unwrap(), 50);
     }
 
     #[test]
