@@ -1,4 +1,4 @@
-//! Fills windows in memory, in parallel, and hands them to one writer in order.
+//! Fills windows in memory, in parallel, and hands them to one hasher and one writer in order.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -69,22 +69,23 @@ where
     Ok(filled)
 }
 
-/// Runs `count` tasks on all threads of the pool and hands their results to `write` in order.
+/// Runs `count` tasks on all threads of the pool; their results, in order, are seen by `hash` and then by `write`.
 ///
-/// Whoever is free writes what is next, if it is ready and nobody else writes; else makes the next result, if not too many
-/// wait already (twice as many as threads); else waits. What was written is given to a later `make`, to use its memory again.
-/// The error that counts is the first in the tasks' order.
+/// Whoever is free writes what is next, if it is ready and nobody else writes; else hashes what is next, if it is ready and nobody
+/// else hashes; else makes the next result, if not too many wait already (twice as many as threads); else waits. What was written is
+/// given to a later `make`, to use its memory again. The error that counts is the first in the tasks' order.
 pub fn in_order<T: Default + Send>(
     count: usize,
     make: impl Fn(usize, T) -> Result<T> + Sync,
+    hash: impl FnMut(&T) + Send,
     write: impl FnMut(&T) -> Result<()> + Send,
 ) -> Result<()> {
     let threads = rayon::current_num_threads();
     let line = Line { count, ahead: 2 * threads, state: Mutex::default(), moved: Condvar::new() };
-    let write = Mutex::new(write);
+    let (hash, write) = (Mutex::new(hash), Mutex::new(write));
     rayon::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|_| line.work(&make, &write));
+            scope.spawn(|_| line.work(&make, &hash, &write));
         }
     });
     let state = line.state.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -107,24 +108,50 @@ struct Line<T> {
 struct State<T> {
     /// The next to make.
     next: usize,
-    /// The next to write.
-    written: usize,
-    made: BTreeMap<usize, Result<T>>,
+    made: Waiting<T>,
+    hashed: Waiting<T>,
     spare: Vec<T>,
-    writing: bool,
     failed: Option<Error>,
     /// A thread has panicked: the others must not wait for it.
     broken: bool,
+}
+
+/// Results that wait for a step which takes them in order, one at a time.
+struct Waiting<T> {
+    results: BTreeMap<usize, Result<T>>,
+    /// How many the step has let go.
+    done: usize,
+    /// Whether somebody is at it.
+    busy: bool,
+}
+
+impl<T> Waiting<T> {
+    /// The next result, for whoever asks; it is not done before [`Self::let_go`].
+    fn next(&mut self) -> Option<Result<T>> {
+        let ready = !self.busy && self.results.first_key_value().is_some_and(|(first, _)| *first == self.done);
+        self.busy |= ready;
+        if ready { self.results.pop_first().map(|(_, result)| result) } else { None }
+    }
+
+    fn let_go(&mut self) {
+        self.busy = false;
+        self.done += 1;
+    }
+}
+
+impl<T> Default for Waiting<T> {
+    fn default() -> Self {
+        Self { results: BTreeMap::new(), done: 0, busy: false }
+    }
 }
 
 impl<T> Default for State<T> {
     fn default() -> Self {
         Self {
             next: 0,
-            written: 0,
-            made: BTreeMap::new(),
+            made: Waiting::default(),
+            hashed: Waiting::default(),
             spare: Vec::new(),
-            writing: false,
             failed: None,
             broken: false,
         }
@@ -136,36 +163,47 @@ impl<T: Default> Line<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, make: &impl Fn(usize, T) -> Result<T>, write: &Mutex<impl FnMut(&T) -> Result<()>>) {
+    fn work(
+        &self,
+        make: &impl Fn(usize, T) -> Result<T>,
+        hash: &Mutex<impl FnMut(&T)>,
+        write: &Mutex<impl FnMut(&T) -> Result<()>>,
+    ) {
         let _guard = Broken(self);
         let mut state = self.state();
-        while state.failed.is_none() && !state.broken && state.written < self.count {
-            let ready = if state.writing { None } else { state.made.first_key_value().map(|(first, _)| *first) };
-            if ready == Some(state.written)
-                && let Some((_, made)) = state.made.pop_first()
-            {
-                state.writing = true;
+        while state.failed.is_none() && !state.broken && state.hashed.done < self.count {
+            if let Some(result) = state.hashed.next() {
                 drop(state);
-                let written = made.and_then(|made| {
+                let written = result.and_then(|result| {
                     let mut write = write.lock().unwrap_or_else(PoisonError::into_inner);
-                    write(&made).map(|()| made)
+                    write(&result).map(|()| result)
                 });
                 state = self.state();
-                state.writing = false;
-                state.written += 1;
+                state.hashed.let_go();
                 match written {
                     Ok(used) => state.spare.push(used),
                     Err(error) => state.failed = Some(error),
                 }
                 self.moved.notify_all();
-            } else if state.next < self.count && state.next - state.written < self.ahead {
+            } else if let Some(result) = state.made.next() {
+                drop(state);
+                if let Ok(result) = &result {
+                    let mut hash = hash.lock().unwrap_or_else(PoisonError::into_inner);
+                    hash(result);
+                }
+                state = self.state();
+                let number = state.made.done;
+                state.made.let_go();
+                state.hashed.results.insert(number, result);
+                self.moved.notify_all();
+            } else if state.next < self.count && state.next - state.hashed.done < self.ahead {
                 let task = state.next;
                 state.next += 1;
                 let spare = state.spare.pop().unwrap_or_default();
                 drop(state);
                 let made = make(task, spare);
                 state = self.state();
-                state.made.insert(task, made);
+                state.made.results.insert(task, made);
                 self.moved.notify_all();
             } else {
                 state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -193,18 +231,24 @@ mod tests {
     #[test]
     fn results_come_in_order() {
         for count in [0, 1, 7, 100] {
-            let mut seen: Vec<usize> = Vec::new();
+            let (mut hashed, mut seen): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
             let make = |i, mut memory: Vec<usize>| {
                 memory.clear();
                 memory.push(i);
                 Ok(memory)
             };
-            in_order(count, make, |made| {
-                seen.extend_from_slice(made);
-                Ok(())
-            })
+            in_order(
+                count,
+                make,
+                |made| hashed.extend_from_slice(made),
+                |made| {
+                    seen.extend_from_slice(made);
+                    Ok(())
+                },
+            )
             .unwrap();
             assert_eq!(seen, (0..count).collect::<Vec<_>>());
+            assert_eq!(hashed, seen);
         }
     }
 
@@ -215,18 +259,29 @@ mod tests {
         }
         let mut written = 0;
         let make = |i, _| if i % 10 == 7 { failed(i) } else { Ok(i) };
-        let error = in_order(100, make, |_| {
-            written += 1;
-            Ok(())
-        });
+        let error = in_order(
+            100,
+            make,
+            |_| {},
+            |_| {
+                written += 1;
+                Ok(())
+            },
+        );
         assert_eq!((error.unwrap_err().to_string(), written), ("7".to_owned(), 7));
-        let error = in_order(100, |i, _| Ok(i), |&i| if i >= 3 { failed(i) } else { Ok(()) });
+        let error = in_order(100, |i, _| Ok(i), |_| {}, |&i| if i >= 3 { failed(i) } else { Ok(()) });
         assert_eq!(error.unwrap_err().to_string(), "3");
     }
 
     #[test]
     #[should_panic(expected = "in a task")]
     fn a_panic_ends_it() {
-        let _never = in_order(100, |i, _| if i == 20 { panic!("in a task") } else { Ok(i) }, |_| Ok(()));
+        let _never = in_order(100, |i, _| if i == 20 { panic!("in a task") } else { Ok(i) }, |_| {}, |_| Ok(()));
+    }
+
+    #[test]
+    #[should_panic(expected = "in hashing")]
+    fn a_panic_in_hashing_ends_it() {
+        let _never = in_order(100, |i, _| Ok(i), |&i| assert!(i < 20, "in hashing"), |_| Ok(()));
     }
 }

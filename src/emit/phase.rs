@@ -92,18 +92,19 @@ pub fn emit(
         }
         let mut counts = Emitted::default();
         let mut writer = ShardWriter::create(out, &name, inputs.contract.dtype, &names)?;
+        let mut hash = blake3::Hasher::new();
         let mut left = windows;
         while left > 0 {
             let stretch = order.next_stretch(left)?;
             left -= stretch.len() as u64;
-            write(inputs, number, plan, &stretch, |filled| {
+            write(inputs, number, plan, &stretch, &mut hash, |filled| {
                 watch.check()?;
                 counts.count(filled);
                 tick(filled.rows.len() as u64);
                 writer.push(filled)
             })?;
         }
-        let done = WholeShard::new(writer.finish()?, &counts);
+        let done = WholeShard::new(writer.finish(&hash)?, &counts);
         whole.push(&done)?;
         done.count(&mut emitted);
         shards.push(done.shard);
@@ -132,6 +133,7 @@ fn write(
     number: usize,
     plan: &PhasePlan,
     stretch: &[(usize, u64)],
+    hash: &mut blake3::Hasher,
     push: impl FnMut(&Filled) -> Result<()> + Send,
 ) -> Result<()> {
     let task = task_windows(plan.window_tokens, inputs.contract);
@@ -143,6 +145,9 @@ fn write(
                 let (source, k) = stretch[i];
                 Ok((source, inputs.streams[source].window(number, k, pieces)?))
             })
+        },
+        |filled| {
+            hash.update(&filled.bytes);
         },
         push,
     )

@@ -1,4 +1,4 @@
-//! One shard: `.bin`, `.idx` and `.arrow`, hashed as they are written and committed by rename.
+//! One shard: `.bin`, `.idx` and `.arrow`, hashed on their way to the disk and committed by rename.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -36,8 +36,7 @@ pub struct ShardWriter {
     folder: std::path::PathBuf,
     dtype: TokenDtype,
     bin: NewFile,
-    hash: blake3::Hasher,
-    windows: WindowsWriter<Hashed<BufWriter<NewFile>>>,
+    windows: WindowsWriter<BufWriter<Hashed<NewFile>>>,
     /// Lengths of the Megatron index's sequences.
     lengths: Vec<u32>,
     count: u64,
@@ -48,14 +47,14 @@ impl ShardWriter {
     /// Begins the `.bin` of this name, relative to `out`, and the files beside it.
     pub fn create(out: &Path, name: &str, dtype: TokenDtype, sources: &[String]) -> Result<Self> {
         let path = out.join(name);
-        let windows = BufWriter::with_capacity(1 << 18, NewFile::create(&path.with_extension("arrow"))?);
-        let windows = Hashed { out: windows, hash: blake3::Hasher::new() };
+        let windows = Hashed { out: NewFile::create(&path.with_extension("arrow"))?, hash: blake3::Hasher::new() };
+        // Outside, so that what is hashed is not the few bytes of a number.
+        let windows = BufWriter::with_capacity(1 << 18, windows);
         Ok(Self {
             bin: NewFile::create(&path)?,
             name: name.to_owned(),
             folder: out.to_owned(),
             dtype,
-            hash: blake3::Hasher::new(),
             windows: WindowsWriter::new(windows, sources)?,
             lengths: Vec::new(),
             count: 0,
@@ -63,9 +62,8 @@ impl ShardWriter {
         })
     }
 
-    /// Appends windows.
+    /// Appends windows; the bytes of the `.bin` are for others to hash.
     pub fn push(&mut self, filled: &Filled) -> Result<()> {
-        self.hash.update(&filled.bytes);
         // As large as a task makes them: a buffer would copy them once more.
         self.bin.write_all(&filled.bytes)?;
         self.size += filled.bytes.len() as u64;
@@ -81,21 +79,21 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Commits the three files.
-    pub fn finish(self) -> Result<Shard> {
-        let unwrap = |out: BufWriter<NewFile>| out.into_inner().map_err(std::io::IntoInnerError::into_error);
+    /// Commits the three files; `bytes` has hashed those of the `.bin`.
+    pub fn finish(self, bytes: &blake3::Hasher) -> Result<Shard> {
         let (windows, rows) = self.windows.finish()?;
-        unwrap(windows.out)?.commit()?;
+        let Hashed { out: windows, hash } = windows.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        windows.commit()?;
         let index_digest = write_index(&self.folder.join(&self.name).with_extension("idx"), self.dtype, &self.lengths)?;
         self.bin.commit()?;
         Ok(Shard {
             file: self.name,
             windows: self.count,
             bytes: self.size,
-            digest: self.hash.finalize().to_hex().to_string(),
+            digest: bytes.finalize().to_hex().to_string(),
             index_digest,
             windows_digest: to_hex(&rows),
-            arrow_digest: Some(windows.hash.finalize().to_hex().to_string()),
+            arrow_digest: Some(hash.finalize().to_hex().to_string()),
         })
     }
 }
@@ -103,7 +101,6 @@ impl ShardWriter {
 /// Writes an index of sequences that lie one after the other, of these lengths, without holding it; gives its digest.
 fn write_index(path: &Path, dtype: TokenDtype, lengths: &[u32]) -> Result<String> {
     let out = Hashed { out: NewFile::create(path)?, hash: blake3::Hasher::new() };
-    // Outside, so that what is hashed is not the few bytes of a number.
     let mut out = BufWriter::with_capacity(1 << 18, out);
     idx::write::<Error>(&mut out, dtype, lengths.len() as u64, &mut |visit| {
         let mut start = 0_u64;

@@ -42,7 +42,7 @@ pub fn emit(
     crate::files::make_folder(&out.join(&folder))?;
     let names: Vec<String> = curriculum.sources.iter().map(|s| s.name.clone()).collect();
     let mut writer = ShardWriter::create(out, &shard_name(&folder, 0), contract.dtype, &names)?;
-    let mut max_id = 0;
+    let (mut max_id, mut hash) = (0, blake3::Hasher::new());
     let task = task_windows(window_tokens, contract);
     in_order(
         count.div_ceil(task),
@@ -53,12 +53,15 @@ pub fn emit(
             })
         },
         |filled| {
+            hash.update(&filled.bytes);
+        },
+        |filled| {
             watch.check()?;
             max_id = max_id.max(filled.max_id);
             writer.push(filled)
         },
     )?;
-    let shards = vec![writer.finish()?];
+    let shards = vec![writer.finish(&hash)?];
     let digest = digest(&folder, sequence_length, window_tokens, &shards)?;
     let summary = ValidationSummary {
         name: holdout.name.clone(),
