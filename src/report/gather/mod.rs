@@ -65,16 +65,16 @@ pub fn of_dataset(inputs: Inputs<'_>) -> Result<MixReport> {
     let plan = planned(manifest, &curriculum)?;
     let names: Vec<String> = manifest.sources.iter().map(|source| source.name.clone()).collect();
     let ledger = rows::read(&dir.join("ledger.parquet"))?;
-    let walked = windows::walk(dir, manifest, &names, &plan)?;
     let job = documents::Job {
         dir,
         manifest,
         names: &names,
-        fragments: walked.total_fragments,
+        fragments: windows::fragments(dir, manifest, &names)?,
         most: documents::MOST_FRAGMENTS,
         memory: inputs.memory,
     };
-    let found = job.run()?;
+    let (walked, found) = rayon::join(|| windows::walk(dir, manifest, &names, &plan), || job.run());
+    let (walked, found) = (walked?, found?);
     let evidence = removed::evidence(dir, &names)?;
     let accounts = ledger::accounts(&ledger, &names)?;
     let gathered = Gathered { manifest, plan: &plan, curriculum: &curriculum, walked, found, accounts };

@@ -28,8 +28,6 @@ pub(super) struct Walked {
     pub(super) fragments: Vec<Counted>,
     /// Of each source.
     pub(super) most: Vec<Option<Most>>,
-    /// Fragments of all windows.
-    pub(super) total_fragments: u64,
 }
 
 /// A phase as it lies in the shards.
@@ -70,6 +68,13 @@ fn run_windows(phase: u64, all: u64) -> u64 {
     u64::try_from(blocks).unwrap_or(u64::MAX).saturating_mul(unit)
 }
 
+/// Fragments of all windows of the dataset in `dir`, as its files count them.
+pub(super) fn fragments(dir: &Path, manifest: &Manifest, names: &[String]) -> Result<u64> {
+    let shards = manifest.phases.iter().flat_map(|phase| &phase.shards);
+    let each = shards.map(|shard| open(dir, &shard.file, names).map(|(rows, _)| rows.fragments()));
+    each.sum()
+}
+
 /// Walks all phases of the dataset in `dir`; `plan` is what drift is measured against.
 pub(super) fn walk(dir: &Path, manifest: &Manifest, names: &[String], plan: &Plan) -> Result<Walked> {
     let all: u64 = manifest.phases.iter().map(|phase| phase.windows).sum();
@@ -90,7 +95,6 @@ pub(super) fn walk(dir: &Path, manifest: &Manifest, names: &[String], plan: &Pla
                 let source = sources.get(row.source as usize).copied().unwrap_or(u32::MAX);
                 sums.push(&[number, position / run, source.into(), 1, row.padding.into()])?;
                 fragments.push(&[source.into(), row.fragments.len() as u64, 1])?;
-                walked.total_fragments += row.fragments.len() as u64;
                 if let Some(meter) = &mut meter {
                     meter.push(source);
                 }

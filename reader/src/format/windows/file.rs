@@ -45,6 +45,12 @@ impl WindowsFile {
         self.layout.rows()
     }
 
+    /// Fragments of all windows, as the headers of the row batches count them.
+    #[must_use]
+    pub fn fragments(&self) -> u64 {
+        self.layout.fragments()
+    }
+
     /// Source names that rows refer to; empty in a file without rows.
     #[must_use]
     pub fn sources(&self) -> &[String] {

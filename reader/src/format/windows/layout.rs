@@ -113,6 +113,13 @@ impl Layout {
         self.rows
     }
 
+    /// Fragments of all row batches.
+    pub(super) fn fragments(&self) -> u64 {
+        self.batches
+            .iter()
+            .fold(0, |sum: u64, batch| sum.saturating_add(u64::try_from(batch.children).unwrap_or(u64::MAX)))
+    }
+
     pub(super) fn sources(&self) -> &[String] {
         &self.sources
     }
