@@ -7,6 +7,9 @@
 //! about 2^-64. Modulo 2^64, long regular runs meet (of two words in the order of Thue and Morse, from 256 on, and theirs swapped):
 //! who must not take one for another compares the words.
 //! The constants are odd and fixed for ever: signatures and what was compared must not differ between machines.
+//!
+//! Who compares the words of whatever is found, and keeps no hash, needs less: [`Runs::brief_blocks`] makes a word's hash of its first
+//! eight folded bytes and its length.
 
 use super::{Signs, Sink, ascii, cut};
 
@@ -99,7 +102,13 @@ impl Runs {
     /// Calls `each` with all words, some at a time.
     #[inline]
     pub fn blocks(&mut self, text: &str, each: impl FnMut(Block<'_>)) {
-        self.rolled::<true>(text, each);
+        self.rolled::<true, false>(text, each);
+    }
+
+    /// As [`Self::blocks`], with hashes that do not tell long words from others of the same length and beginning.
+    #[inline]
+    pub fn brief_blocks(&mut self, text: &str, each: impl FnMut(Block<'_>)) {
+        self.rolled::<true, true>(text, each);
     }
 
     /// Calls `each` with the hashes of all shingles, repeated ones too, some at a time.
@@ -107,7 +116,7 @@ impl Runs {
     pub fn shingles(&mut self, text: &str, mut each: impl FnMut(&[u64])) {
         let last = u64::try_from(self.run - 1).unwrap_or(u64::MAX);
         let (mut count, mut whole) = (0_u64, 0);
-        self.rolled::<false>(text, |block| {
+        self.rolled::<false, false>(text, |block| {
             count = block.before.saturating_add(u64::try_from(block.hashes.len()).unwrap_or(u64::MAX));
             whole = block.hashes.last().copied().unwrap_or(0);
             // The first words end no shingle.
@@ -120,11 +129,11 @@ impl Runs {
     }
 
     #[inline]
-    fn rolled<const PLACES: bool>(&mut self, text: &str, mut each: impl FnMut(Block<'_>)) {
+    fn rolled<const PLACES: bool, const BRIEF: bool>(&mut self, text: &str, mut each: impl FnMut(Block<'_>)) {
         let (mut sum, mut before) = (0_u64, 0_u64);
         let mut hashes = [0; WORDS];
         let (power, reach, run) = (self.power, self.reach, self.run);
-        self.cut::<PLACES>(text, |words| {
+        self.cut::<PLACES, BRIEF>(text, |words| {
             let new = words.hashes().get(reach..).unwrap_or_default();
             for ((word, old), hash) in new.iter().zip(leaving(words, reach, run)).zip(&mut hashes) {
                 sum = sum.wrapping_mul(BASE).wrapping_add(*word).wrapping_sub(old.wrapping_mul(power));
@@ -140,14 +149,15 @@ impl Runs {
     /// Hands over the words some at a time, never none, after as many as are looked back at (zeros where the text has not had so
     /// many).
     #[inline]
-    fn cut<const PLACES: bool>(&mut self, text: &str, each: impl FnMut(&Cut)) {
+    fn cut<const PLACES: bool, const BRIEF: bool>(&mut self, text: &str, each: impl FnMut(&Cut)) {
         let Self { words, reach, signs, .. } = self;
         words.hashes.resize(*reach + WORDS, 0);
         words.places.resize(*reach + WORDS, (0, 0));
         words.hashes.iter_mut().take(*reach).for_each(|hash| *hash = 0);
         words.places.iter_mut().take(*reach).for_each(|place| *place = (0, 0));
         words.filled = *reach;
-        let mut hasher = Hasher::<_, PLACES> { start: 0, hash: START, tail: 0, length: 0, words, reach: *reach, each };
+        let mut hasher =
+            Hasher::<_, PLACES, BRIEF> { start: 0, hash: START, tail: 0, length: 0, words, reach: *reach, each };
         cut(text, *signs, &mut hasher);
         hasher.hand_over();
     }
@@ -166,8 +176,15 @@ fn folded(a: u64, b: u64) -> u64 {
     u64::try_from(product & u128::from(u64::MAX)).unwrap_or(0) ^ u64::try_from(product >> 64).unwrap_or(0)
 }
 
-/// Hashes words as they are cut; notes their places too, or leaves them.
-struct Hasher<'w, F, const PLACES: bool> {
+/// A word by its first eight bytes and its length.
+#[inline]
+fn brief(first: u64, length: usize) -> u64 {
+    // Lengths are small: the product has no bits that would be missed.
+    first ^ u64::try_from(length).unwrap_or(0).wrapping_mul(K)
+}
+
+/// Hashes words as they are cut; notes their places too, or leaves them. In brief, the tail is the first eight bytes, and the length all.
+struct Hasher<'w, F, const PLACES: bool, const BRIEF: bool> {
     start: usize,
     /// Of whole eights of bytes.
     hash: u64,
@@ -179,7 +196,7 @@ struct Hasher<'w, F, const PLACES: bool> {
     each: F,
 }
 
-impl<F: FnMut(&Cut), const PLACES: bool> Hasher<'_, F, PLACES> {
+impl<F: FnMut(&Cut), const PLACES: bool, const BRIEF: bool> Hasher<'_, F, PLACES, BRIEF> {
     #[inline]
     fn push(&mut self, word: u64, start: usize, end: usize) {
         if self.words.filled >= self.words.hashes.len() {
@@ -209,7 +226,7 @@ impl<F: FnMut(&Cut), const PLACES: bool> Hasher<'_, F, PLACES> {
 
 // Inlined wherever words are cut, or their state would go through memory for every one.
 #[expect(clippy::inline_always, reason = "measured: a third of the time of signing")]
-impl<F: FnMut(&Cut), const PLACES: bool> Sink for Hasher<'_, F, PLACES> {
+impl<F: FnMut(&Cut), const PLACES: bool, const BRIEF: bool> Sink for Hasher<'_, F, PLACES, BRIEF> {
     #[inline(always)]
     fn start(&mut self, at: usize) {
         self.start = at;
@@ -222,6 +239,13 @@ impl<F: FnMut(&Cut), const PLACES: bool> Sink for Hasher<'_, F, PLACES> {
             bytes &= (1 << (8 * length)) - 1;
         }
         let all = self.length + length;
+        if BRIEF {
+            if self.length < 8 {
+                self.tail |= bytes << (8 * self.length);
+            }
+            self.length = all;
+            return;
+        }
         // No shift by 64: `length` is below 8.
         self.tail |= bytes << (8 * self.length);
         if all >= 8 {
@@ -235,7 +259,7 @@ impl<F: FnMut(&Cut), const PLACES: bool> Sink for Hasher<'_, F, PLACES> {
 
     #[inline(always)]
     fn end(&mut self, at: usize) {
-        let word = folded(self.hash ^ self.tail, K);
+        let word = if BRIEF { brief(self.tail, self.length) } else { folded(self.hash ^ self.tail, K) };
         self.push(word, self.start, at);
         self.hash = START;
         self.tail = 0;
@@ -246,6 +270,12 @@ impl<F: FnMut(&Cut), const PLACES: bool> Sink for Hasher<'_, F, PLACES> {
     fn ascii<const KEPT: bool>(&mut self, text: &[u8], start: usize, end: usize) {
         let mut length = end - start;
         let mut chunk = ascii::eight::<KEPT>(text, start);
+        if BRIEF {
+            // The other bytes are shifted out.
+            let kept = u64::MAX >> (64 - 8 * length.min(8));
+            self.push(brief(chunk & kept, length), start, end);
+            return;
+        }
         let mut hash = START;
         if length >= 16 {
             let mut at = start;
@@ -319,6 +349,44 @@ mod tests {
             0x1cb7_c227_60aa_8000,
         ];
         assert_eq!(hashes, known);
+    }
+
+    /// Briefly, words are their beginnings and lengths, however they are cut.
+    #[test]
+    fn brief_hashes_are_of_beginnings_and_lengths() {
+        let briefly = |text: &str, n| {
+            let mut hashes = Vec::new();
+            Runs::new(Signs::Dropped, n, 0).brief_blocks(text, |block| hashes.extend_from_slice(block.hashes()));
+            hashes
+        };
+        let same = ["internationally", "INTERNATionalLY", "internatxxxxxxx", "internatéxxxxx"];
+        for n in [1, 3] {
+            let text = |word: &str| format!("a b, {word} -- {} of", "long".repeat(40));
+            let hashes = briefly(&text(same[0]), n);
+            // At the text's end, and where characters outside ASCII are near, words are cut by other means.
+            assert_eq!(hashes.len(), 5);
+            for word in same {
+                assert_eq!(briefly(&text(word), n), hashes, "{word}");
+                assert_eq!(briefly(&format!("{} é", text(word)), n)[..5], hashes, "{word}");
+            }
+            for word in ["internationall", "internaxxxxxxxx", "i", "ınternationally"] {
+                assert_ne!(briefly(&text(word), n), hashes, "{word}");
+            }
+        }
+        let places = |brief: bool, text: &str| {
+            let (mut runs, mut places) = (Runs::new(Signs::Dropped, 2, 5), Vec::new());
+            let mut note = |block: Block<'_>| {
+                places.extend((0..block.hashes().len()).map(|i| (block.offset(i, 2), block.end(i))));
+            };
+            if brief {
+                runs.brief_blocks(text, &mut note)
+            } else {
+                runs.blocks(text, &mut note)
+            };
+            places
+        };
+        let text = "One, two -- three 东京 four's fünf ".repeat(300);
+        assert_eq!(places(true, &text), places(false, &text));
     }
 
     proptest! {

@@ -1,5 +1,6 @@
 //! Benchmark files to items.
 
+use std::fmt::Formatter;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
@@ -45,7 +48,7 @@ pub(super) fn read(file: &Path, fields: &[String], items: &mut Vec<Item>) -> Res
         } else {
             Box::new(input)
         };
-        read_lines(file, BufReader::new(lines), fields, items)?;
+        read_lines(file, BufReader::with_capacity(1 << 18, lines), fields, items)?;
     }
     if items.len() == before {
         return Err(error(file, "the whole file".into(), "has no benchmark items".into()));
@@ -59,6 +62,7 @@ fn error(file: &Path, place: String, message: String) -> Error {
 
 fn read_lines(file: &Path, mut input: impl BufRead, fields: &[String], items: &mut Vec<Item>) -> Result<()> {
     let stem = stem(file);
+    let roots = wanted(fields);
     let mut line = Vec::new();
     let mut number = 0_u64;
     loop {
@@ -73,11 +77,56 @@ fn read_lines(file: &Path, mut input: impl BufRead, fields: &[String], items: &m
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let row: Map<String, Value> = serde_json::from_slice(&line).map_err(|e| {
-            error(file, place(), format!("is not a JSON object: {e}; a benchmark file is JSON Lines or Parquet"))
-        })?;
-        let item = item(&row, fields, &stem, number).map_err(|message| error(file, place(), message))?;
+        let broken =
+            |e| error(file, place(), format!("is not a JSON object: {e}; a benchmark file is JSON Lines or Parquet"));
+        let mut parser = serde_json::Deserializer::from_slice(&line);
+        let row =
+            Columns(&roots).deserialize(&mut parser).and_then(|row| parser.end().map(|()| row)).map_err(broken)?;
+        let item = match item(&row, fields, &stem, number) {
+            Ok(item) => item,
+            // What else it has may say what is meant.
+            Err(_) => item(&serde_json::from_slice(&line).map_err(broken)?, fields, &stem, number)
+                .map_err(|message| error(file, place(), message))?,
+        };
         items.push(item);
+    }
+}
+
+/// The columns that an item is made of. A name with dots may be that of a column, too.
+fn wanted(fields: &[String]) -> Vec<String> {
+    let root = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
+    let own = [BENCHMARK].into_iter().chain(NAMES).map(str::to_owned);
+    fields.iter().flat_map(|field| [field.clone(), root(field)]).chain(own).collect()
+}
+
+/// An object's values under these names: the others are read past.
+struct Columns<'a>(&'a [String]);
+
+impl<'de> DeserializeSeed<'de> for Columns<'_> {
+    type Value = Map<String, Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Columns<'_> {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+        let mut row = Map::new();
+        while let Some(name) = object.next_key::<String>()? {
+            if self.0.contains(&name) {
+                row.insert(name, object.next_value()?);
+            } else {
+                object.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(row)
     }
 }
 
@@ -128,15 +177,13 @@ fn read_parquet(file: &Path, fields: &[String], items: &mut Vec<Item>) -> Result
     let failed = |message: &dyn std::fmt::Display| error(file, "as Parquet".into(), message.to_string());
     let builder =
         ParquetRecordBatchReaderBuilder::try_new(fs_err::File::open(file)?.into_file()).map_err(|e| failed(&e))?;
-    let root = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
-    let wanted: Vec<String> =
-        fields.iter().flat_map(|field| [field.clone(), root(field)]).chain(NAMES.map(str::to_owned)).collect();
+    let wanted = wanted(fields);
     let schema = Arc::clone(builder.schema());
     let roots: Vec<usize> = schema
         .fields()
         .iter()
         .enumerate()
-        .filter(|(_, field)| field.name() == BENCHMARK || wanted.contains(field.name()))
+        .filter(|(_, field)| wanted.contains(field.name()))
         .map(|(at, _)| at)
         .collect();
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
