@@ -156,7 +156,7 @@ impl<'a> Worker<'a> {
                     return Ok(());
                 }
                 let _alone = self.room_for(bytes)?;
-                self.encode(&text)?;
+                let kept = self.encode(&text)?;
                 if let Some(judge) = &self.shared.judge {
                     let of = (self.gather.source(), source.name.as_str());
                     judge.document(of, key, &text, &mut *self.encoder, self.tokenizer.backend())?;
@@ -166,26 +166,31 @@ impl<'a> Worker<'a> {
                     self.gather.empty(bytes);
                     return Ok(());
                 }
-                let signature = self.sign(&text)?;
+                let signature = self.sign(&text, kept)?;
                 self.gather.document(key, bytes, signature.as_ref())?;
             }
         }
         Ok(())
     }
 
-    /// Encodes a text, framed, straight into what is gathered.
-    fn encode(&mut self, text: &str) -> Result<()> {
-        let Self { encoder, ids, gather, shared, .. } = self;
+    /// Encodes a text, framed, straight into what is gathered. Where it is to be signed, gives whether all ids stand for the text that
+    /// they were made of: they are asked while they are at hand.
+    fn encode(&mut self, text: &str) -> Result<bool> {
+        let Self { encoder, ids, gather, shared, tokenizer, signer, .. } = self;
         ids.clear();
         ids.extend(shared.contract.bos_id);
+        let (mut own, mut kept) = (ids.len(), true);
         encoder.encode_in_parts(text, ids, &mut |ids| {
+            kept &= signer.is_none() || tokenizer.keeps_ids(ids.get(own..).unwrap_or_default());
+            own = 0;
             gather.add(ids)?;
             ids.clear();
             // A backend that knows no parts gives a long document whole.
             ids.shrink_to(KEPT_IDS);
             Ok(())
         })?;
-        gather.add(shared.contract.eos_id.as_slice())
+        gather.add(shared.contract.eos_id.as_slice())?;
+        Ok(kept)
     }
 
     /// Counts a row that cannot be read, where that is allowed.
@@ -222,20 +227,15 @@ impl<'a> Worker<'a> {
         }))
     }
 
-    /// Signs the text that the model reads, which is the ids decoded: nearly always the text itself.
-    fn sign(&mut self, text: &str) -> Result<Option<Signature>> {
+    /// Signs the text that the model reads, which is the ids decoded: nearly always the text itself. `kept` is what encoding gave.
+    fn sign(&mut self, text: &str, kept: bool) -> Result<Option<Signature>> {
         let Some(signer) = &mut self.signer else { return Ok(None) };
-        if self.tokenizer.lossless() {
+        if kept && self.tokenizer.keeps(text) {
             return Ok(Some(signer.sign(text)));
         }
         self.ids.clear();
         tokens::decode(self.gather.open_bytes(), self.shared.contract.dtype, &mut self.ids);
-        let ids = self.shared.contract.unframed(&self.ids);
-        let signature = if self.tokenizer.gives_back(text, ids) {
-            signer.sign(text)
-        } else {
-            signer.sign(&self.tokenizer.decode(ids)?)
-        };
+        let signature = signer.sign(&self.tokenizer.decode(self.shared.contract.unframed(&self.ids))?);
         self.ids.clear();
         self.ids.shrink_to(KEPT_IDS);
         Ok(Some(signature))

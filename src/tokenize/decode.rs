@@ -230,10 +230,16 @@ impl Decoder {
         Ok(Some(Self(Arc::new(Inner { kind, pool: ordered, ends, classes, lossless, faithful }))))
     }
 
-    /// Whether decoding `ids`, which are the text's, is sure to give back the text byte for byte.
+    /// Whether the text has nothing that decoding its ids may give back otherwise.
     #[must_use]
-    pub fn gives_back(&self, text: &str, ids: &[u32]) -> bool {
-        self.0.lossless || self.0.faithful.as_ref().is_some_and(|faithful| faithful.holds(text, ids))
+    pub fn keeps(&self, text: &str) -> bool {
+        self.0.lossless || self.0.faithful.as_ref().is_some_and(|faithful| faithful.keeps(text))
+    }
+
+    /// Whether these ids stand for the text that they were made of, all of them.
+    #[must_use]
+    pub fn keeps_ids(&self, ids: &[u32]) -> bool {
+        self.0.lossless || self.0.faithful.as_ref().is_some_and(|faithful| faithful.keeps_ids(ids))
     }
 
     /// Whether decoding gives back every text byte for byte: byte-level tokens, no normalizer, and a pre-tokenizer that

@@ -29,18 +29,23 @@ impl Faithful {
         }
     }
 
-    /// Whether decoding these ids, which are the text's, is sure to give back the text.
+    /// Whether the text has nothing that decoding its ids may give back otherwise.
     #[must_use]
-    pub fn holds(&self, text: &str, ids: &[u32]) -> bool {
+    pub fn keeps(&self, text: &str) -> bool {
         let form = !self.nfc || text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes;
         let found = |needle: &str| memmem::find(text.as_bytes(), needle.as_bytes()).is_some();
         let mut meta = [0; 4];
         form && !(self.first_space && text.starts_with(' '))
             && !(self.meta && (found(META.encode_utf8(&mut meta)) || found("<0x")))
-            && self.lossy.iter().all(|&(first, last)| {
-                // Without a branch for each id: documents have many, and few of these.
-                !ids.iter().fold(false, |any, id| any | (id.wrapping_sub(first) <= last - first))
-            })
+    }
+
+    /// Whether all these ids stand for the text that they were made of.
+    #[must_use]
+    pub fn keeps_ids(&self, ids: &[u32]) -> bool {
+        self.lossy.iter().all(|&(first, last)| {
+            // Without a branch for each id: documents have many, and few of these.
+            !ids.iter().fold(false, |any, id| any | (id.wrapping_sub(first) <= last - first))
+        })
     }
 }
 
@@ -53,10 +58,10 @@ mod tests {
         let mut meta = Faithful { meta: true, first_space: true, ..Faithful::default() };
         meta.forbid(&[0, 1, 2, 9, 12]);
         assert_eq!(meta.lossy, [(0, 2), (9, 9), (12, 12)]);
-        assert!(meta.holds("a b", &[3, 8, 10, 11, 13]));
-        assert!(!meta.holds("a b", &[3, 9]) && !meta.holds("a b", &[1]) && !meta.holds("a b", &[12]));
-        assert!(!meta.holds(" a", &[3]) && !meta.holds("a▁b", &[3]) && !meta.holds("<0x41>", &[3]));
+        assert!(meta.keeps("a b") && meta.keeps_ids(&[3, 8, 10, 11, 13]));
+        assert!(!meta.keeps_ids(&[3, 9]) && !meta.keeps_ids(&[1]) && !meta.keeps_ids(&[12]));
+        assert!(!meta.keeps(" a") && !meta.keeps("a▁b") && !meta.keeps("<0x41>"));
         let nfc = Faithful { nfc: true, ..Faithful::default() };
-        assert!(nfc.holds(" é▁", &[0]) && !nfc.holds("e\u{301}", &[0]));
+        assert!(nfc.keeps(" é▁") && nfc.keeps_ids(&[0]) && !nfc.keeps("e\u{301}"));
     }
 }

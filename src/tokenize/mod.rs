@@ -44,8 +44,18 @@ pub trait Tokenizer: Send + Sync {
 
     /// Whether decoding `ids`, which are the text's without BOS and EOS, is sure to give back this text byte for byte.
     /// It may say no to a text that does come back.
-    fn gives_back(&self, _text: &str, _ids: &[u32]) -> bool {
+    fn gives_back(&self, text: &str, ids: &[u32]) -> bool {
+        self.keeps(text) && self.keeps_ids(ids)
+    }
+
+    /// What [`Self::gives_back`] asks of the text.
+    fn keeps(&self, _text: &str) -> bool {
         self.lossless()
+    }
+
+    /// What [`Self::gives_back`] asks of the ids; of some of them at a time, too.
+    fn keeps_ids(&self, _ids: &[u32]) -> bool {
+        true
     }
 
     /// Name of the backend and its version, for the manifest: `fastokens 0.3.5`.

@@ -213,8 +213,12 @@ impl Tokenizer for Reference {
         self.decoder.as_ref().is_some_and(Decoder::lossless)
     }
 
-    fn gives_back(&self, text: &str, ids: &[u32]) -> bool {
-        self.decoder.as_ref().is_some_and(|decoder| decoder.gives_back(text, ids))
+    fn keeps(&self, text: &str) -> bool {
+        self.decoder.as_ref().is_some_and(|decoder| decoder.keeps(text))
+    }
+
+    fn keeps_ids(&self, ids: &[u32]) -> bool {
+        self.decoder.as_ref().is_some_and(|decoder| decoder.keeps_ids(ids))
     }
 
     fn backend(&self) -> &str {

@@ -65,8 +65,12 @@ impl Tokenizer for ByteLevel {
         self.decoder.lossless()
     }
 
-    fn gives_back(&self, text: &str, ids: &[u32]) -> bool {
-        self.decoder.gives_back(text, ids)
+    fn keeps(&self, text: &str) -> bool {
+        self.decoder.keeps(text)
+    }
+
+    fn keeps_ids(&self, ids: &[u32]) -> bool {
+        self.decoder.keeps_ids(ids)
     }
 
     fn backend(&self) -> &str {
