@@ -13,9 +13,11 @@ const PIECE: usize = if cfg!(test) { 100 } else { 128 << 10 };
 /// Largest window: 8 MiB, that of the highest ordinary levels. A page that needs a larger one is not inflated here.
 const WINDOW_LOG: u32 = 23;
 
-/// Inflates pages of at least so many bytes as stored.
+/// Inflates pages of at least `least` bytes as stored.
 pub struct Inflater {
     pub least: usize,
+    /// Pages of up to so many bytes as stored are read at once: then nothing is inflated into a window and copied from there.
+    pub at_once: usize,
 }
 
 impl Inflater {
@@ -30,7 +32,8 @@ impl Inflater {
         let inflated = usize::try_from(header.inflated).ok()?;
         let [values, definitions, repetitions] = header.encodings.map(encoding);
         let encoding = values?;
-        let inflate = || Some(Bytes::from(inflate(source, offset + header.header_bytes, stored, inflated)?));
+        let piece = if stored <= self.at_once { stored } else { PIECE };
+        let inflate = || Some(Bytes::from(inflate(source, offset + header.header_bytes, (stored, piece), inflated)?));
         match header.kind {
             DATA_PAGE => {
                 let (def_level_encoding, rep_level_encoding) = (definitions?, repetitions?);
@@ -51,16 +54,17 @@ impl Inflater {
     }
 }
 
-fn inflate(source: &SourceBytes, mut offset: u64, stored: usize, inflated: usize) -> Option<Vec<u8>> {
+/// Inflates so many stored bytes, of which so many are read at a time.
+fn inflate(source: &SourceBytes, mut offset: u64, (stored, most): (usize, usize), inflated: usize) -> Option<Vec<u8>> {
     // Made anew for each page: it holds a window, which should not outlive the room that a large page has.
     let mut context = DCtx::create();
     context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG)).ok()?;
     let mut page = Vec::new();
     page.try_reserve_exact(inflated).ok()?;
-    let mut piece = vec![0; PIECE.min(stored)];
+    let mut piece = vec![0; most.min(stored)];
     let (mut left, mut ended) = (stored, false);
     while left > 0 {
-        let length = left.min(PIECE);
+        let length = left.min(most);
         let piece = piece.get_mut(..length)?;
         source.fill_at(offset, piece).ok()?;
         offset += u64::try_from(length).ok()?;
@@ -130,8 +134,8 @@ mod tests {
                 b"etaoin shrdlu"[(state >> 33) as usize % 13]
             })
             .collect();
-        let inflater = Inflater { least: 64 };
-        for cut in [0, text.len() / 3] {
+        for (cut, at_once) in [(0, 0), (text.len() / 3, 0), (0, usize::MAX), (text.len() / 3, usize::MAX)] {
+            let inflater = Inflater { least: 64, at_once };
             let (one, other) = text.split_at(cut);
             let frames: Vec<&[u8]> = if cut == 0 { vec![other] } else { vec![one, other] };
             let (source, header) = stored(folder.path(), &text, &frames);
@@ -152,6 +156,7 @@ mod tests {
                 assert!(inflater.page(&source, 0, &other).is_none(), "{other:?}");
             }
         }
+        let inflater = Inflater { least: 64, at_once: 0 };
         let (source, header) = stored(folder.path(), &text, &[&text]);
         let dictionary = Header { kind: DICTIONARY_PAGE, encodings: [2, 0, 0], ..header };
         let page = inflater.page(&source, 0, &dictionary).expect("inflated");

@@ -209,30 +209,67 @@ fn string(inner: &str) -> Value<'_> {
     }
 }
 
+/// Bytes that are copied at once, up to the next escape or past it.
+const STRETCH: usize = 32;
+
+/// Escapes stand close together in most texts, so looking for each and copying up to it would be mostly calls.
 fn unescape(inner: &str) -> Result<String, String> {
-    let mut text = String::with_capacity(inner.len());
-    let mut rest = inner;
-    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
-        text.push_str(rest.get(..at).unwrap_or_default());
-        let escape = rest.as_bytes().get(at + 1).copied().unwrap_or_default();
-        rest = rest.get(at + 2..).unwrap_or_default();
-        let plain = match escape {
-            b'n' => '\n',
-            b't' => '\t',
-            b'r' => '\r',
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'u' => {
-                let (c, left) = escaped_unit(rest)?;
-                rest = left;
-                c
-            }
-            other => char::from(other),
+    let broken = || "an escape that is cut off".to_owned();
+    let bytes = inner.as_bytes();
+    // An escape is never shorter than what it stands for.
+    let mut text = vec![0; bytes.len() + STRETCH];
+    let (mut at, mut end) = (0, 0);
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let to = text.get_mut(end..).and_then(|to| to.first_chunk_mut::<STRETCH>()).ok_or_else(broken)?;
+        let plain = if let Some(stretch) = rest.first_chunk::<STRETCH>() {
+            *to = *stretch;
+            before_escape(stretch)
+        } else {
+            to.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            rest.iter().position(|byte| *byte == b'\\').unwrap_or(rest.len())
         };
-        text.push(plain);
+        (at, end) = (at + plain, end + plain);
+        if plain == STRETCH || plain == rest.len() {
+            continue;
+        }
+        let plain = match rest.get(plain + 1).copied().ok_or_else(broken)? {
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'r' => b'\r',
+            b'b' => 8,
+            b'f' => 12,
+            b'u' => {
+                let (c, left) = escaped_unit(inner.get(at + 2..).unwrap_or_default())?;
+                let mut utf8 = [0; 4];
+                let c = c.encode_utf8(&mut utf8).as_bytes();
+                text.get_mut(end..end + c.len()).ok_or_else(broken)?.copy_from_slice(c);
+                (at, end) = (inner.len() - left.len(), end + c.len());
+                continue;
+            }
+            other => other,
+        };
+        if let Some(to) = text.get_mut(end) {
+            *to = plain;
+        }
+        (at, end) = (at + 2, end + 1);
     }
-    text.push_str(rest);
-    Ok(text)
+    text.truncate(end);
+    String::from_utf8(text).map_err(|_| broken())
+}
+
+/// Bytes before the first escape; all, if there is none.
+#[inline]
+fn before_escape(stretch: &[u8; STRETCH]) -> usize {
+    let ones = u64::from_le_bytes([1; 8]);
+    for (part, eight) in stretch.as_chunks::<8>().0.iter().enumerate() {
+        let differs = u64::from_le_bytes(*eight) ^ (ones * u64::from(b'\\'));
+        // The lowest high bit that is set is that of the first zero byte.
+        let zeros = differs.wrapping_sub(ones) & !differs & (ones << 7);
+        if zeros != 0 {
+            return part * 8 + usize::try_from(zeros.trailing_zeros() / 8).unwrap_or(0);
+        }
+    }
+    STRETCH
 }
 
 /// The character of `\uXXXX` or of a pair of them, after the first `\u`.

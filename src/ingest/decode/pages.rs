@@ -69,6 +69,9 @@ pub struct BoundedPages {
     gave_dictionary: bool,
 }
 
+/// Of the bytes that every worker may hold, the part up to which a page as stored lies beside what it becomes.
+const AT_ONCE: u64 = 32;
+
 impl BoundedPages {
     /// Opens a chunk; `progress` follows the pages that are taken.
     pub fn new(
@@ -90,8 +93,10 @@ impl BoundedPages {
         let inner = SerializedPageReader::new(Arc::new(source.clone()), chunk, rows, None)?;
         let (source, bounds, held, next) = (source.clone(), bounds.clone(), None, None);
         let max_bytes = bounds.spec.limits().max_page_bytes;
+        let limits = bounds.spec.limits();
+        let at_once = usize::try_from(limits.small_piece_bytes / AT_ONCE).unwrap_or(usize::MAX);
         let inflater = matches!(chunk.compression(), Compression::ZSTD(_))
-            .then(|| Inflater { least: bounds.spec.limits().batch_bytes / 4 });
+            .then(|| Inflater { least: limits.batch_bytes / 4, at_once });
         Ok(Self {
             inner,
             source,
