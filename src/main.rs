@@ -11,12 +11,12 @@ fn main() -> ExitCode {
     syllabus::cli::main(syllabus::cli::Allocator { eager })
 }
 
-/// Whether free memory goes back to the system at once, or after a second in which it may be used again.
+/// Whether free memory goes back to the system at once, or after ten seconds in which it may be used again.
 fn eager(eager: bool) {
     /// The place of `mi_option_purge_delay` among mimalloc's options (milliseconds), which the bindings do not name.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
     // SAFETY: sets a number in the allocator's own table of options; any option and number may be set at any time.
-    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, if eager { 0 } else { 1000 }) };
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, if eager { 0 } else { 10_000 }) };
 }
 
 /// `fastokens` would spread long documents over a thread pool of its own, beyond `--threads`; ours are busy already.

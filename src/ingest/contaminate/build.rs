@@ -3,7 +3,7 @@
 use num_rational::BigRational;
 use rayon::prelude::*;
 
-use super::index::{FEW_BITS, Filter, Index, Posting};
+use super::index::{FEW_BITS, Filling, Filter, Index, Posting};
 use super::load::Item;
 use super::ngrams::Counted;
 use super::{Benchmarks, MANY_ITEMS, MIN_WORDS, MOST_WORDS, Summary, Text, at, digest, number, small};
@@ -120,7 +120,7 @@ impl Benchmarks {
             }
         }
         let Counted { ngrams, common, totals } = Counted::new(&cuts, &numbers, n)?;
-        let inside = inside(&cuts, &numbers, n, &common);
+        let runs = inside(&cuts, &numbers, n, &common);
         let common = number(common.len());
         let mut benchmarks = Self {
             ngram: n,
@@ -133,8 +133,7 @@ impl Benchmarks {
             digest,
         };
         // While no run is asked for yet: only short texts are looked for.
-        let (runs, indexed) = rayon::join(|| Filter::new(&inside, FEW_BITS), || benchmarks.index_shorts(&items));
-        indexed?;
+        benchmarks.index_shorts(&items)?;
         benchmarks.runs = runs;
         benchmarks.summary = benchmarks.summarize(items.len(), common);
         Ok(benchmarks)
@@ -225,38 +224,39 @@ fn texts(cuts: Vec<(Cut, usize)>, order: &[usize], totals: Vec<u64>, items: &[It
 }
 
 /// The runs inside all n-grams that count. `numbers` gives none to texts that are there already.
-fn inside(cuts: &[(Cut, usize)], numbers: &[Option<u32>], n: usize, common: &[u64]) -> Vec<u64> {
+fn inside(cuts: &[(Cut, usize)], numbers: &[Option<u32>], n: usize, common: &[u64]) -> Filter {
     let run = n.min(MIN_WORDS);
     let may = Filter::new(common, FEW_BITS);
     let counts = |cut: &Cut, word: usize| {
         let hash = cut.ngrams.get(word).filter(|_| cut.proves.get(word) == Some(&true));
         hash.is_some_and(|hash| !(may.passes(*hash) && common.binary_search(hash).is_ok()))
     };
-    let of = |(runs, mut inside): (Runs, Vec<u64>), (cut, _): &(Cut, usize)| {
-        let mut runs = runs;
-        let mut words = 0_usize;
-        // The word after the last n-gram that counts and starts before what is looked at, or there.
-        let mut after = 0;
-        // Folding folded words changes nothing.
-        runs.brief_blocks(&String::from_utf8_lossy(&cut.words), |block| {
-            for &hash in block.hashes() {
-                words += 1;
-                // An n-gram holds the run if it starts at the run's first word, or up to n - run words before.
-                let Some(first) = words.checked_sub(run) else { continue };
-                if counts(cut, first) {
-                    after = first + n;
+    let texts = cuts.par_iter().zip(numbers).filter_map(|((cut, _), number)| number.map(|_| cut));
+    let most = texts.clone().filter(|cut| !cut.ngrams.is_empty()).map(|cut| cut.count() + 1 - run).sum();
+    let filling = Filling::new(most, FEW_BITS);
+    texts.filter(|cut| !cut.ngrams.is_empty()).for_each_init(
+        || Runs::new(Signs::Dropped, run, n),
+        |runs, cut| {
+            let mut words = 0_usize;
+            // The word after the last n-gram that counts and starts before what is looked at, or there.
+            let mut after = 0;
+            // Folding folded words changes nothing.
+            runs.brief_blocks(&String::from_utf8_lossy(&cut.words), |block| {
+                for &hash in block.hashes() {
+                    words += 1;
+                    // An n-gram holds the run if it starts at the run's first word, or up to n - run words before.
+                    let Some(first) = words.checked_sub(run) else { continue };
+                    if counts(cut, first) {
+                        after = first + n;
+                    }
+                    if first + run <= after {
+                        filling.add(hash);
+                    }
                 }
-                if first + run <= after {
-                    inside.push(hash);
-                }
-            }
-        });
-        (runs, inside)
-    };
-    let new = || (Runs::new(Signs::Dropped, run, n), Vec::new());
-    let texts = cuts.par_iter().zip(numbers).filter(|(_, number)| number.is_some()).map(|(cut, _)| cut);
-    let parts: Vec<Vec<u64>> = texts.fold(new, of).map(|(_, inside)| inside).collect();
-    parts.concat()
+            });
+        },
+    );
+    filling.filled()
 }
 
 /// Whether words prove anything: two ASCII letters side by side, or a character outside ASCII.

@@ -1,5 +1,7 @@
 //! Hashes of n-grams and where they come from: a filter, read with one trip to memory, and sorted arrays behind it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rayon::prelude::*;
 
 /// Where an n-gram stands in a benchmark.
@@ -21,23 +23,17 @@ pub(super) struct Filter {
     shift: u32,
 }
 
-/// Bits for each hash, at least: a filter of these says yes to another hash about 1 time in 200.
-pub(super) const FEW_BITS: usize = 16;
+/// Bits for each hash, at least: a filter of these says yes to another hash less than 1 time in 100.
+pub(super) const FEW_BITS: usize = 12;
 /// A filter of these, 1 time in 1,000.
 const BITS: usize = 32;
 
 impl Filter {
     /// Of hashes, better distinct ones: repeated ones take room.
     pub(super) fn new(hashes: &[u64], bits_each: usize) -> Self {
-        let words = (hashes.len() * bits_each / 64).next_power_of_two().max(2);
-        let mut filter = Self { words: vec![0; words], shift: u64::BITS - words.ilog2() };
-        for &hash in hashes {
-            let place = filter.place(hash);
-            if let Some(word) = filter.words.get_mut(place) {
-                *word |= bits(hash);
-            }
-        }
-        filter
+        let filling = Filling::new(hashes.len(), bits_each);
+        hashes.iter().for_each(|&hash| filling.add(hash));
+        filling.filled()
     }
 
     /// Whether a hash may be in the set.
@@ -63,6 +59,32 @@ impl Filter {
     #[inline]
     fn place(&self, hash: u64) -> usize {
         usize::try_from(hash >> self.shift).unwrap_or(usize::MAX)
+    }
+}
+
+/// A filter that several threads fill.
+pub(super) struct Filling {
+    words: Vec<AtomicU64>,
+    shift: u32,
+}
+
+impl Filling {
+    /// For up to so many hashes.
+    pub(super) fn new(most: usize, bits_each: usize) -> Self {
+        let words = (most.saturating_mul(bits_each) / 64).next_power_of_two().max(2);
+        Self { words: (0..words).map(|_| AtomicU64::new(0)).collect(), shift: u64::BITS - words.ilog2() }
+    }
+
+    pub(super) fn add(&self, hash: u64) {
+        let word = usize::try_from(hash >> self.shift).ok().and_then(|place| self.words.get(place));
+        if let Some(word) = word {
+            // Nobody reads before all have filled.
+            word.fetch_or(bits(hash), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn filled(self) -> Filter {
+        Filter { words: self.words.into_iter().map(AtomicU64::into_inner).collect(), shift: self.shift }
     }
 }
 

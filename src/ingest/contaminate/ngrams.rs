@@ -72,26 +72,25 @@ impl Counted {
             .enumerate()
             .map(|(chunk, cuts)| divide(cuts, chunk * TOGETHER))
             .collect::<Result<_>>()?;
-        let parts: Vec<(Table, Vec<u64>, Vec<u32>)> = (0..1_usize << TABLE_BITS)
+        let parts: Vec<(Table, Vec<u64>)> = (0..1_usize << TABLE_BITS)
             .into_par_iter()
             .map(|part| {
                 let records: Vec<&[Record]> =
                     divided.iter().filter_map(|parts| parts.get(part)).map(Vec::as_slice).collect();
                 let (common, may) = common(&records, cuts);
-                let (table, added) =
-                    fill(&records, cuts, texts, n, |hash| may(hash) && common.binary_search(&hash).is_ok())?;
-                Ok((table, common, added))
+                let table = fill(&records, cuts, texts, n, |hash| may(hash) && common.binary_search(&hash).is_ok())?;
+                Ok((table, common))
             })
             .collect::<Result<_>>()?;
         let mut counted = Self { totals: vec![0; texts.iter().flatten().count()], ..Self::default() };
-        for (table, common, added) in parts {
-            counted.ngrams.tables.push(table);
-            counted.common.extend(common);
-            for text in added {
-                if let Some(total) = counted.totals.get_mut(at(text)) {
+        for (table, common) in parts {
+            for entry in &table.entries {
+                if let Some(total) = counted.totals.get_mut(at(entry.text)) {
                     *total += 1;
                 }
             }
+            counted.ngrams.tables.push(table);
+            counted.common.extend(common);
         }
         Ok(counted)
     }
@@ -118,9 +117,9 @@ fn table_of(hash: u64) -> usize {
     usize::try_from(hash >> (u64::BITS - TABLE_BITS)).unwrap_or(usize::MAX)
 }
 
-/// Shift, after the table's bits are gone, to places for so many hashes, at least two for each; and the places.
+/// Shift, after the table's bits are gone, to places for so many hashes, at least one for each; and the places.
 fn places(hashes: usize) -> (u32, usize) {
-    let places = hashes.saturating_mul(2).next_power_of_two().max(2);
+    let places = hashes.next_power_of_two().max(2);
     (u64::BITS - places.ilog2(), places)
 }
 
@@ -149,16 +148,16 @@ fn common(records: &[&[Record]], cuts: &[(Cut, usize)]) -> (Vec<u64>, impl Fn(u6
     (many.filter_map(|items| items.first().map(|&(hash, _)| hash)).collect(), may)
 }
 
-/// A table of the n-grams that count, each of a text at its first place; and the text of each.
+/// A table of the n-grams that count, each of a text at its first place.
 fn fill(
     records: &[&[Record]],
     cuts: &[(Cut, usize)],
     texts: &[Option<u32>],
     n: usize,
     common: impl Fn(u64) -> bool,
-) -> Result<(Table, Vec<u32>)> {
+) -> Result<Table> {
     let all = records.iter().map(|records| records.len()).sum();
-    let (mut table, mut added) = (Table::new(all), Vec::with_capacity(all));
+    let mut table = Table::new(all);
     for record in records.iter().copied().flatten() {
         let (place, word) = (at(record.cut), at(record.word));
         let (Some((cut, _)), Some(&Some(text))) = (cuts.get(place), texts.get(place)) else { continue };
@@ -167,11 +166,9 @@ fn fill(
         }
         let Some((&start, words)) = cut.starts.get(word).zip(cut.ngram(word, n)) else { continue };
         // Words too: rolled hashes of long, regular texts may be equal where the words are not.
-        if table.add(record.hash, text, start, |start| starts_with(&cut.words, start, words))? {
-            added.push(text);
-        }
+        table.add(record.hash, text, start, |start| starts_with(&cut.words, start, words))?;
     }
-    Ok((table, added))
+    Ok(table)
 }
 
 impl Ngrams {
@@ -200,8 +197,8 @@ impl Table {
     }
 
     /// Adds an n-gram of a text, unless `same` says of a start in this text that the same words start there. Texts come one after the
-    /// other. Gives whether it was added.
-    fn add(&mut self, hash: u64, text: u32, start: u32, same: impl Fn(u32) -> bool) -> Result<bool> {
+    /// other.
+    fn add(&mut self, hash: u64, text: u32, start: u32, same: impl Fn(u32) -> bool) -> Result<()> {
         let newest = small(self.entries.len() + 1)?;
         let mut distinct = true;
         for entry in self.chain(hash) {
@@ -211,7 +208,7 @@ impl Table {
                 break;
             }
             if same(entry.start) {
-                return Ok(false);
+                return Ok(());
             }
         }
         self.distinct += u64::from(distinct);
@@ -219,7 +216,7 @@ impl Table {
             let entry = Entry { tag: tag(hash), before: std::mem::replace(before, newest), text, start };
             self.entries.push(entry);
         }
-        Ok(true)
+        Ok(())
     }
 
     /// The n-grams of a hash, the newest first.
@@ -244,10 +241,11 @@ mod tests {
         for i in 0..3000 {
             // Three texts have each hash; the third of them one of them twice, with other words.
             let (text, start) = (i / 1000, i);
-            assert!(table.add(hash(i % 1000), text, start, |_| false).unwrap());
+            table.add(hash(i % 1000), text, start, |_| false).unwrap();
         }
-        assert!(table.add(hash(7), 2, 9999, |start| start == 1).unwrap());
-        assert!(!table.add(hash(7), 2, 5, |start| start == 2007).unwrap(), "the same words again");
+        table.add(hash(7), 2, 9999, |start| start == 1).unwrap();
+        // The same words again.
+        table.add(hash(7), 2, 5, |start| start == 2007).unwrap();
         assert_eq!(table.distinct, 1000);
         for i in 0..1000 {
             let found: Vec<(u32, u32)> = table.chain(hash(i)).map(|entry| (entry.text, entry.start)).collect();

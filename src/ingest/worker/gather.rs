@@ -103,9 +103,11 @@ impl<'a> Gather<'a> {
     /// Takes ids of the document that is being read. What was gathered before it is committed when they go over a segment's
     /// size.
     pub(super) fn add(&mut self, ids: &[u32]) -> Result<()> {
-        let most = ids.iter().copied().fold(0, u32::max);
-        if !ids.is_empty() && most >= self.shared.contract.vocab_size {
-            return Err(Error::Failed(format!("token id {most} is not below {}", self.shared.contract.vocab_size)));
+        let size = self.shared.contract.vocab_size;
+        if are_above(ids, size.wrapping_sub(1))
+            && let Some(most) = ids.iter().max().filter(|most| **most >= size)
+        {
+            return Err(Error::Failed(format!("token id {most} is not below {size}")));
         }
         if self.builder.is_full(ids.len()) {
             self.flush()?;
@@ -154,5 +156,26 @@ impl<'a> Gather<'a> {
         self.shared.segments[self.source].fetch_add(1, Ordering::Relaxed);
         self.builder.set_limit(self.shared.segment_bytes(self.source));
         Ok(())
+    }
+}
+
+/// Whether any id may be above `last`: where that is below 2^31, exactly. In fewer steps than their maximum takes.
+fn are_above(ids: &[u32], last: u32) -> bool {
+    // The top bit: of what is below zero, and of what is not below 2^31.
+    ids.iter().fold(last, |any, id| any | last.wrapping_sub(*id) | id) >> 31 != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::are_above;
+
+    #[test]
+    fn what_is_above_is_told() {
+        for last in [0, 1, 99, 65_535, 0x7FFF_FFFF] {
+            assert!(!are_above(&[], last) && !are_above(&[0, last, last / 2], last));
+            for above in [last + 1, last + 2, 0x8000_0000, 0x8000_0001, u32::MAX] {
+                assert!(are_above(&[0, above, last], last), "{above} above {last}");
+            }
+        }
     }
 }
