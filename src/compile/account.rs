@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use syllabus_reader::format::manifest::{LedgerTotals, OutcomeTotal, PhaseSummary};
 
 use crate::curriculum::Curriculum;
@@ -25,9 +26,10 @@ pub fn rows(
     plan: &Plan,
     emitted: &[(usize, Emitted)],
 ) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for (s, source) in curriculum.sources.iter().enumerate() {
-        let mut table = Table { source: &source.name, rows: &mut rows };
+    let of_source = |s: usize| {
+        let name = &curriculum.sources[s].name;
+        let mut rows = Vec::new();
+        let mut table = Table { source: name, rows: &mut rows };
         before_mixing(&mut table, store, &stores[s])?;
         let survived = survivors[s].totals();
         table.whole("survived", Some(survived.documents), Some(survived.tokens), Some(survived.bytes));
@@ -51,8 +53,11 @@ pub fn rows(
                 table.push(Some(phase), None, "padding", None, Some(padding), None);
             }
         }
-    }
-    Ok(rows)
+        Ok(rows)
+    };
+    let sources: Vec<Result<Vec<Row>>> = (0..curriculum.sources.len()).into_par_iter().map(of_source).collect();
+    // The first error, whatever the threads.
+    Ok(sources.into_iter().collect::<Result<Vec<_>>>()?.concat())
 }
 
 fn before_mixing(table: &mut Table<'_>, store: &Store, source: &SourceStore) -> Result<()> {

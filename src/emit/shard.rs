@@ -141,7 +141,11 @@ pub fn largest_id(bytes: &[u8], dtype: TokenDtype) -> u32 {
             let ids = bytes.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b));
             u32::from(ids.fold(0, u16::max))
         }
-        TokenDtype::U32 => bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).fold(0, u32::max),
+        TokenDtype::U32 => {
+            // They are below 2^31, and signed numbers are compared in fewer steps.
+            let ids = bytes.as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b));
+            ids.fold(0, i32::max).cast_unsigned()
+        }
     }
 }
 
