@@ -246,7 +246,8 @@ fn unescape(inner: &str) -> Result<String, String> {
                 (at, end) = (inner.len() - left.len(), end + c.len());
                 continue;
             }
-            other => other,
+            other if other.is_ascii() => other,
+            _ => return Err("an escape that is none".to_owned()),
         };
         if let Some(to) = text.get_mut(end) {
             *to = plain;
@@ -255,8 +256,8 @@ fn unescape(inner: &str) -> Result<String, String> {
     }
     text.truncate(end);
     debug_assert!(std::str::from_utf8(&text).is_ok());
-    // SAFETY: these are the bytes of a `str` in which whole characters were replaced by whole characters: an escape is ASCII from its
-    // first byte to its last, and so are all that it stands for but those of `\u`, which are encoded as they should be.
+    // SAFETY: these are the bytes of a `str` in which ASCII characters, a backslash and what follows it, were replaced by whole
+    // characters: by ASCII ones, or by one that `\u` names, encoded as it should be.
     Ok(unsafe { String::from_utf8_unchecked(text) })
 }
 
