@@ -3,6 +3,8 @@
 
 use rayon::prelude::*;
 
+use crate::error::Result;
+use crate::ingest::Watch;
 use crate::store::documents::SourceStore;
 use crate::store::segment::Segment;
 
@@ -16,14 +18,22 @@ fn small<'a>(stores: &[&'a SourceStore], free: u64) -> Vec<&'a Segment> {
     if bytes <= free / SHARE { segments } else { Vec::new() }
 }
 
+fn each(segments: &[&Segment], watch: &Watch, map: fn(&Segment)) -> Result<()> {
+    segments.par_iter().try_for_each(|segment| {
+        watch.check()?;
+        map(segment);
+        Ok(())
+    })
+}
+
 /// Maps the tables of the stores' segments, where there is room.
-pub(super) fn tables(stores: &[&SourceStore], free: u64) {
-    small(stores, free).par_iter().for_each(|segment| segment.map());
+pub(super) fn tables(stores: &[&SourceStore], free: u64, watch: &Watch) -> Result<()> {
+    each(&small(stores, free), watch, Segment::map)
 }
 
 /// Maps the tokens, too, where there is room; the bytes of memory that maps may take now.
-pub(super) fn tokens(stores: &[&SourceStore], free: u64) -> u64 {
+pub(super) fn tokens(stores: &[&SourceStore], free: u64, watch: &Watch) -> Result<u64> {
     let segments = small(stores, free);
-    segments.par_iter().for_each(|segment| segment.map_tokens());
-    segments.iter().map(|segment| segment.size()).sum()
+    each(&segments, watch, Segment::map_tokens)?;
+    Ok(segments.iter().map(|segment| segment.size()).sum())
 }

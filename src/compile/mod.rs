@@ -131,7 +131,7 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'
     let asked: u64 = chosen.iter().map(|&p| stored(&plan.phases[p])).sum();
     // Else most of what would be read at once is never asked for.
     if asked >= survivors.iter().map(|s| s.totals().tokens).sum::<u64>() / 2 {
-        mapped::tokens(&readable, memory.free_bytes);
+        mapped::tokens(&readable, memory.free_bytes, watch)?;
     }
     let mut max_token_id = 0;
     let originals: Vec<&SourceStore> = stores.iter().collect();

@@ -224,7 +224,7 @@ pub fn survive(
     progress.begin(Stage::Dedup, None);
     let stores = names.iter().map(|name| store.source(name)).collect::<Result<Vec<SourceStore>>>()?;
     let all: Vec<&SourceStore> = stores.iter().collect();
-    mapped::tables(&all, memory.free_bytes);
+    mapped::tables(&all, memory.free_bytes, watch)?;
     let scratch = work.join("scratch");
     crate::files::make_folder(&scratch)?;
     let duplicates = if curriculum.dedup.exact {
@@ -243,7 +243,7 @@ pub fn survive(
         watch.check()?;
         let tokenizer = started.tokenizer()?;
         let search = near::Search { curriculum, near: asked, stores: &stores, tokenizer, contract, watch };
-        let free = memory.free_bytes.saturating_sub(sorting + mapped::tokens(&all, memory.free_bytes));
+        let free = memory.free_bytes.saturating_sub(sorting + mapped::tokens(&all, memory.free_bytes, watch)?);
         let judged = near::remove(&search, &scratch, free, options.threads, &mut |removed| others.push(&removed))?;
         judged.warnings.iter().for_each(|warning| progress.warn(warning));
         refusal = judged.refusal;

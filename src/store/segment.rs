@@ -373,8 +373,8 @@ mod tests {
             tables.map();
             let whole = Segment::open(segment.path(), dtype).unwrap();
             whole.map_tokens();
-            assert_eq!(whole.map.get().is_some(), cfg!(target_os = "linux"));
-            assert_eq!(whole.has_tokens.get().is_some(), cfg!(target_os = "linux"));
+            // A kernel that cannot read maps in by a call leaves all as it is.
+            assert_eq!(whole.has_tokens.get().is_some(), whole.map.get().is_some());
             for segment in [&segment, &tables, &whole] {
                 all_are_there(segment, &sorted, dtype);
             }

@@ -79,13 +79,16 @@ fn read_lines(file: &Path, mut input: impl BufRead, fields: &[String], items: &m
         }
         let broken =
             |e| error(file, place(), format!("is not a JSON object: {e}; a benchmark file is JSON Lines or Parquet"));
-        let mut parser = serde_json::Deserializer::from_slice(&line);
+        // What is read past is text, too.
+        let text = simdutf8::compat::from_utf8(&line)
+            .map_err(|e| error(file, place(), format!("is not UTF-8 at its byte {}", e.valid_up_to())))?;
+        let mut parser = serde_json::Deserializer::from_str(text);
         let row =
             Columns(&roots).deserialize(&mut parser).and_then(|row| parser.end().map(|()| row)).map_err(broken)?;
         let item = match item(&row, fields, &stem, number) {
             Ok(item) => item,
             // What else it has may say what is meant.
-            Err(_) => item(&serde_json::from_slice(&line).map_err(broken)?, fields, &stem, number)
+            Err(_) => item(&serde_json::from_str(text).map_err(broken)?, fields, &stem, number)
                 .map_err(|message| error(file, place(), message))?,
         };
         items.push(item);
@@ -344,6 +347,8 @@ mod tests {
     fn errors_name_the_place() {
         let message = |text: &str, fields: &[&str]| load("e.jsonl", text.as_bytes(), fields).unwrap_err().to_string();
         assert!(message(LINES, &["text"]).contains("e.jsonl: line 1: has none of the fields text; it has"));
+        let latin1 = load("e.jsonl", b"{\"text\": \"a\", \"other\": \"\xFF\"}", &["text"]).unwrap_err().to_string();
+        assert!(latin1.contains("line 1: is not UTF-8 at its byte 24"), "{latin1}");
         assert!(message("{\"text\": \"a\"}\n[1]", &["text"]).contains("line 2: is not a JSON object"));
         assert!(message("{\"text\": 5}", &["text"]).contains("field text is neither text"));
         assert!(message("\n \n", &["text"]).contains("no benchmark items"));
