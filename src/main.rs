@@ -8,15 +8,24 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     encode_on_our_own_threads();
-    syllabus::cli::main(syllabus::cli::Allocator { eager })
+    eager(false);
+    let code = syllabus::cli::main(syllabus::cli::Allocator { eager });
+    // Never: the system takes all of it at once when the process is gone, and not piece by piece before.
+    give_back_after(-1);
+    code
 }
 
 /// Whether free memory goes back to the system at once, or after ten seconds in which it may be used again.
 fn eager(eager: bool) {
+    give_back_after(if eager { 0 } else { 10_000 });
+}
+
+/// Free memory goes back to the system after so many milliseconds; if negative, never.
+fn give_back_after(milliseconds: std::ffi::c_long) {
     /// The place of `mi_option_purge_delay` among mimalloc's options (milliseconds), which the bindings do not name.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
     // SAFETY: sets a number in the allocator's own table of options; any option and number may be set at any time.
-    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, if eager { 0 } else { 10_000 }) };
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, milliseconds) };
 }
 
 /// `fastokens` would spread long documents over a thread pool of its own, beyond `--threads`; ours are busy already.

@@ -262,7 +262,12 @@ impl NearDocuments for Stored<'_> {
         let mut bytes = Vec::new();
         self.stores[place.source].segments[place.segment].row_tokens(&row, &mut bytes)?;
         let ids = self.contract.ids(&bytes);
-        text.push_str(&self.tokenizer.decode(self.contract.unframed(&ids))?);
+        let decoded = self.tokenizer.decode(self.contract.unframed(&ids))?;
+        if text.is_empty() {
+            *text = decoded;
+        } else {
+            text.push_str(&decoded);
+        }
         Ok(())
     }
 }

@@ -259,61 +259,97 @@ impl Decoder {
         let inner = &*self.0;
         let token = |id: u32| {
             let id = id as usize;
-            Some(&inner.pool[*inner.ends.get(id)? as usize..*inner.ends.get(id + 1)? as usize])
+            Some(*inner.ends.get(id)? as usize..*inner.ends.get(id + 1)? as usize)
         };
+        let mut out = Bytes::new(ids.len());
         match inner.kind {
             Kind::ByteLevel => {
-                let mut out = Vec::with_capacity(ids.len() * 4);
                 for &id in ids {
-                    out.extend_from_slice(token(id)?);
+                    out.put(&inner.pool, token(id)?);
                 }
-                Some(
-                    String::from_utf8(out)
-                        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
-                )
             }
             Kind::SentencePiece { strip, strip_after_added } => {
-                let mut out: Vec<u8> = Vec::with_capacity(ids.len() * 4);
                 // Where a run of byte tokens that has not ended began.
                 let mut run = None;
                 let mut at_start = strip;
                 for &id in ids {
-                    let mut bytes = token(id)?;
+                    let mut token = token(id)?;
                     match *inner.classes.get(id as usize)? {
                         Class::Byte => {
-                            run = run.or(Some(out.len()));
+                            run = run.or(Some(out.used));
                             at_start = false;
                         }
                         class => {
-                            end_run(run.take(), &mut out);
+                            if let Some(start) = run.take() {
+                                out.end_run(start);
+                            }
                             if class == Class::Added {
                                 at_start = strip_after_added;
                             } else if std::mem::take(&mut at_start) {
-                                bytes = bytes.strip_prefix(b" ").unwrap_or(bytes);
+                                token.start += usize::from(inner.pool[token.clone()].starts_with(b" "));
                             }
                         }
                     }
-                    out.extend_from_slice(bytes);
+                    out.put(&inner.pool, token);
                 }
-                end_run(run, &mut out);
-                // Pieces are text, and so is what is left of runs.
-                Some(
-                    String::from_utf8(out)
-                        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
-                )
+                if let Some(start) = run {
+                    out.end_run(start);
+                }
             }
         }
+        out.bytes.truncate(out.used);
+        // Pieces are text, and so is what is left of runs.
+        Some(String::from_utf8(out.bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 }
 
-/// Ends a run of byte tokens that began at `start`: its text, or one U+FFFD a byte when it is none, as Hugging Face does.
-fn end_run(start: Option<usize>, out: &mut Vec<u8>) {
-    let Some(start) = start else { return };
-    let run = out.get(start..).unwrap_or_default();
-    if str::from_utf8(run).is_err() {
-        let replaced = "\u{FFFD}".repeat(run.len());
-        out.truncate(start);
-        out.extend_from_slice(replaced.as_bytes());
+/// Bytes that are copied at once: most tokens are shorter, and a copy of a length that is known takes a few steps.
+const STRETCH: usize = 16;
+
+/// A text while its tokens are put together: the first `used` bytes, and room after them.
+struct Bytes {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Bytes {
+    /// Room for so many tokens of usual length.
+    fn new(tokens: usize) -> Self {
+        Self { bytes: vec![0; tokens * 4 + STRETCH], used: 0 }
+    }
+
+    /// Appends a part of the pool.
+    #[inline]
+    fn put(&mut self, pool: &[u8], part: std::ops::Range<usize>) {
+        let length = part.len();
+        let from = pool.get(part.start..).and_then(|rest| rest.first_chunk::<STRETCH>());
+        let to = self.bytes.get_mut(self.used..).and_then(|rest| rest.first_chunk_mut::<STRETCH>());
+        if let (Some(from), Some(to), true) = (from, to, length <= STRETCH) {
+            *to = *from;
+        } else {
+            self.put_long(&pool[part]);
+        }
+        self.used += length;
+    }
+
+    #[cold]
+    fn put_long(&mut self, token: &[u8]) {
+        let end = self.used + token.len();
+        if self.bytes.len() < end + STRETCH {
+            self.bytes.resize((end + STRETCH).max(self.bytes.len().saturating_mul(2)), 0);
+        }
+        self.bytes[self.used..end].copy_from_slice(token);
+    }
+
+    /// Ends a run of byte tokens that began at `start`: its text, or one U+FFFD a byte when it is none, as Hugging Face does.
+    fn end_run(&mut self, start: usize) {
+        let run = &self.bytes[start..self.used];
+        if str::from_utf8(run).is_err() {
+            let replaced = "\u{FFFD}".repeat(run.len());
+            self.used = start;
+            self.put_long(replaced.as_bytes());
+            self.used += replaced.len();
+        }
     }
 }
 

@@ -1,9 +1,15 @@
 //! Which texts come back byte for byte when their ids are decoded, where not every text does.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use unicode_normalization::{IsNormalized, is_nfc_quick};
 
 use super::decode::META;
+
+/// What [`Faithful::meta`] looks for. Made once: a text is often shorter than what making them takes.
+static METAS: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| [META.to_string().as_str(), "<0x"].map(|needle| Finder::new(needle).into_owned()));
 
 /// What a text and its ids must not have, lest decoding gives back another text. It may say no to a text that does come back.
 #[derive(Debug, Default)]
@@ -33,10 +39,8 @@ impl Faithful {
     #[must_use]
     pub fn keeps(&self, text: &str) -> bool {
         let form = !self.nfc || text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes;
-        let found = |needle: &str| memmem::find(text.as_bytes(), needle.as_bytes()).is_some();
-        let mut meta = [0; 4];
         form && !(self.first_space && text.starts_with(' '))
-            && !(self.meta && (found(META.encode_utf8(&mut meta)) || found("<0x")))
+            && !(self.meta && METAS.iter().any(|meta| meta.find(text.as_bytes()).is_some()))
     }
 
     /// Whether all these ids stand for the text that they were made of.

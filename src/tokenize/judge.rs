@@ -187,7 +187,7 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// A strict judge who is to see so many bytes of each source, the last document over.
+    /// A strict judge who is to see so many bytes of each source.
     #[must_use]
     pub fn new(judge: Judge, bytes: &[u64]) -> Self {
         Self { judge, sources: bytes.iter().map(|&most| (most, AtomicU64::new(0))).collect() }
@@ -218,7 +218,9 @@ impl Sampling {
         if so_far >= *most || (so_far > 0 && key & 7 != 0) {
             return Ok(());
         }
-        let text = head(text, SAMPLE_BYTES);
+        // No more than it should see: Hugging Face's tokenizer is slow, and a long text costs it more than several short ones.
+        let left = usize::try_from(most - so_far).unwrap_or(usize::MAX);
+        let text = head(text, SAMPLE_BYTES.min(left));
         seen.fetch_add(text.len() as u64, Ordering::Relaxed);
         self.judge.refuse(encoder, backend, &of_source(name), text, None)
     }

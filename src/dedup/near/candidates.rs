@@ -58,9 +58,10 @@ pub(super) fn write(documents: &dyn NearDocuments, bands: Bands, folder: &Path, 
     let shift = u64::BITS - partitions.ilog2();
     let mut parts = Vec::new();
     for partition in 0..partitions {
-        // Lists that grow hold up to three times what is in them.
+        // Lists that grow hold up to three times what is in them: those that outgrow their share.
         parts.push(Mutex::new(if bytes.saturating_mul(3) <= memory / 8 {
-            Partition::Memory(Vec::new())
+            let share = records / partitions;
+            Partition::Memory(Vec::with_capacity(usize::try_from(share + share / 8).unwrap_or(0)))
         } else {
             let path = folder.join(format!("bands.{partition}"));
             let file = crate::files::File::create(&path)?;

@@ -28,6 +28,8 @@ pub struct Runs {
     /// Words before the newest ones that are looked back at.
     reach: usize,
     words: Cut,
+    /// Room for the hashes of the runs that end with words that were cut.
+    hashes: Vec<u64>,
 }
 
 /// Words that were cut and not yet looked at, after those that are looked back at: cutting and looking are loops of their own,
@@ -96,7 +98,7 @@ impl Runs {
     pub fn new(signs: Signs, run: usize, reach: usize) -> Self {
         let run = run.max(1);
         let power = (0..run).fold(1_u64, |power, _| power.wrapping_mul(BASE));
-        Self { signs, run, power, reach: run.max(reach), words: Cut::default() }
+        Self { signs, run, power, reach: run.max(reach), words: Cut::default(), hashes: vec![0; WORDS] }
     }
 
     /// Calls `each` with all words, some at a time.
@@ -131,7 +133,8 @@ impl Runs {
     #[inline]
     fn rolled<const PLACES: bool, const BRIEF: bool>(&mut self, text: &str, mut each: impl FnMut(Block<'_>)) {
         let (mut sum, mut before) = (0_u64, 0_u64);
-        let mut hashes = [0; WORDS];
+        let mut hashes = std::mem::take(&mut self.hashes);
+        hashes.resize(WORDS, 0);
         let (power, reach, run) = (self.power, self.reach, self.run);
         self.cut::<PLACES, BRIEF>(text, |words| {
             let new = words.hashes().get(reach..).unwrap_or_default();
@@ -144,6 +147,7 @@ impl Runs {
             each(Block { hashes, places, before });
             before = before.saturating_add(u64::try_from(new.len()).unwrap_or(u64::MAX));
         });
+        self.hashes = hashes;
     }
 
     /// Hands over the words some at a time, never none, after as many as are looked back at (zeros where the text has not had so
@@ -218,7 +222,9 @@ impl<F: FnMut(&Cut), const PLACES: bool, const BRIEF: bool> Hasher<'_, F, PLACES
         if old > 0 {
             (self.each)(self.words);
             self.words.hashes.copy_within(old..self.words.filled, 0);
-            self.words.places.copy_within(old..self.words.filled, 0);
+            if PLACES {
+                self.words.places.copy_within(old..self.words.filled, 0);
+            }
             self.words.filled = self.reach;
         }
     }
