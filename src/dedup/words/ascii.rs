@@ -52,8 +52,77 @@ pub(super) fn eight<const KEPT: bool>(text: &[u8], at: usize) -> u64 {
     if KEPT { lower(bytes & !HIGH) } else { bytes | ONES << 5 }
 }
 
+/// Ones for as many bytes as are kept, before zeros.
+static KEPT_BYTES: [u8; 32] = {
+    let mut bytes = [0; 32];
+    let mut at = 0;
+    while at < 16 {
+        bytes[at] = 0xFF;
+        at += 1;
+    }
+    bytes
+};
+
+/// The first `length` of the sixteen bytes of the text from a place on, those of ASCII words in lower case, in two halves; the others are
+/// zero. Zeros where there are not so many in the text.
+#[inline]
+pub(super) fn sixteen<const KEPT: bool>(text: &[u8], at: usize, length: usize) -> (u64, u64) {
+    let bytes = text.get(at..).and_then(|rest| rest.first_chunk::<16>());
+    let mask = KEPT_BYTES.get(16_usize.saturating_sub(length)..).and_then(|rest| rest.first_chunk::<16>());
+    let (Some(bytes), Some(mask)) = (bytes, mask) else { return (0, 0) };
+    lower_sixteen::<KEPT>(halves(bytes), halves(mask))
+}
+
+#[inline]
+fn halves(bytes: &[u8; 16]) -> (u64, u64) {
+    let half = |from: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[from + i]));
+    (half(0), half(8))
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn lower_sixteen<const KEPT: bool>(bytes: (u64, u64), mask: (u64, u64)) -> (u64, u64) {
+    use std::arch::x86_64::{
+        __m128i, _mm_add_epi8, _mm_and_si128, _mm_cmplt_epi8, _mm_cvtsi128_si64, _mm_or_si128, _mm_set_epi64x,
+        _mm_set1_epi8, _mm_unpackhi_epi64,
+    };
+    #[target_feature(enable = "sse2")]
+    fn joined((low, high): (u64, u64)) -> __m128i {
+        _mm_set_epi64x(high.cast_signed(), low.cast_signed())
+    }
+    #[target_feature(enable = "sse2")]
+    #[inline]
+    fn lower<const KEPT: bool>(bytes: (u64, u64), mask: (u64, u64)) -> (u64, u64) {
+        let bytes = joined(bytes);
+        let case = _mm_set1_epi8(0x20);
+        let case = if KEPT {
+            // The twenty-six capitals become the smallest of signed bytes.
+            let from_a = _mm_add_epi8(bytes, _mm_set1_epi8(0x80_u8.wrapping_sub(b'A').cast_signed()));
+            _mm_and_si128(_mm_cmplt_epi8(from_a, _mm_set1_epi8(-128 + 26)), case)
+        } else {
+            // Letters and digits alone, and digits have the bit already.
+            case
+        };
+        let bytes = _mm_and_si128(_mm_or_si128(bytes, case), joined(mask));
+        let high = _mm_unpackhi_epi64(bytes, bytes);
+        (_mm_cvtsi128_si64(bytes).cast_unsigned(), _mm_cvtsi128_si64(high).cast_unsigned())
+    }
+    // SAFETY: every processor of this kind has SSE2.
+    unsafe { lower::<KEPT>(bytes, mask) }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn lower_sixteen<const KEPT: bool>(bytes: (u64, u64), mask: (u64, u64)) -> (u64, u64) {
+    let half = |bytes: u64, mask: u64| (if KEPT { lower(bytes & !HIGH) } else { bytes | ONES << 5 }) & mask;
+    (half(bytes.0, mask.0), half(bytes.1, mask.1))
+}
+
 /// Bytes of a block.
 const BLOCK: usize = 64;
+
+/// Bytes that are read from each byte of a word.
+const AHEAD: usize = 16;
 
 /// A bit for each byte of a block: whether it belongs to a word, and whether it is not ASCII.
 struct Masks {
@@ -118,8 +187,7 @@ pub(super) fn words<const KEPT: bool>(text: &[u8], at: usize, sink: &mut impl Si
     // Where the word that is being read starts.
     let mut open = None;
     loop {
-        // Eight bytes are read from each byte of a word.
-        let block = text.get(base..).and_then(|rest| rest.first_chunk::<{ BLOCK + 8 }>()?.first_chunk::<BLOCK>());
+        let block = text.get(base..).and_then(|rest| rest.first_chunk::<{ BLOCK + AHEAD }>()?.first_chunk::<BLOCK>());
         let Some(block) = block else { return (open.unwrap_or(base), usize::MAX) };
         let Masks { word, foreign } = masks::<KEPT>(block);
         let ascii = foreign.trailing_zeros();

@@ -120,7 +120,7 @@ trait Sink {
     /// It is over: this is the byte of the text after it.
     fn end(&mut self, at: usize);
 
-    /// A whole word of ASCII characters, `start..end` of the text, not yet folded; at least seven bytes follow it.
+    /// A whole word of ASCII characters, `start..end` of the text, not yet folded; at least fifteen bytes follow it.
     #[inline]
     fn ascii<const KEPT: bool>(&mut self, text: &[u8], start: usize, end: usize) {
         self.start(start);

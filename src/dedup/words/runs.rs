@@ -138,10 +138,7 @@ impl Runs {
         let (power, reach, run) = (self.power, self.reach, self.run);
         self.cut::<PLACES, BRIEF>(text, |words| {
             let new = words.hashes().get(reach..).unwrap_or_default();
-            for ((word, old), hash) in new.iter().zip(leaving(words, reach, run)).zip(&mut hashes) {
-                sum = sum.wrapping_mul(BASE).wrapping_add(*word).wrapping_sub(old.wrapping_mul(power));
-                *hash = folded(sum ^ K, L);
-            }
+            sum = roll(sum, power, new.iter().zip(leaving(words, reach, run)), &mut hashes);
             let hashes = hashes.get(..new.len()).unwrap_or_default();
             let places = if PLACES { words.places.get(..words.filled).unwrap_or_default() } else { &[] };
             each(Block { hashes, places, before });
@@ -165,6 +162,23 @@ impl Runs {
         cut(text, *signs, &mut hasher);
         hasher.hand_over();
     }
+}
+
+/// Rolls a run's polynomial on, over new words and those that leave: their runs' hashes. Its values stay in registers, and only what
+/// hangs on the run before waits for it.
+#[inline]
+fn roll<'w>(
+    mut sum: u64,
+    power: u64,
+    words: impl Iterator<Item = (&'w u64, &'w u64)>,
+    hashes: &mut [u64],
+) -> u64 {
+    for ((new, old), hash) in words.zip(hashes) {
+        let change = new.wrapping_sub(old.wrapping_mul(power));
+        sum = sum.wrapping_mul(BASE).wrapping_add(change);
+        *hash = folded(sum ^ K, L);
+    }
+    sum
 }
 
 /// For each new word the one that leaves the run.
@@ -275,27 +289,21 @@ impl<F: FnMut(&Cut), const PLACES: bool, const BRIEF: bool> Sink for Hasher<'_, 
     #[inline(always)]
     fn ascii<const KEPT: bool>(&mut self, text: &[u8], start: usize, end: usize) {
         let mut length = end - start;
-        let mut chunk = ascii::eight::<KEPT>(text, start);
         if BRIEF {
             // The other bytes are shifted out.
             let kept = u64::MAX >> (64 - 8 * length.min(8));
-            self.push(brief(chunk & kept, length), start, end);
+            self.push(brief(ascii::eight::<KEPT>(text, start) & kept, length), start, end);
             return;
         }
-        let mut hash = START;
-        if length >= 16 {
-            let mut at = start;
-            while length >= 16 {
-                hash = folded(hash ^ chunk, K);
-                (at, length) = (at + 8, length - 8);
-                chunk = ascii::eight::<KEPT>(text, at);
-            }
+        let (mut hash, mut at) = (START, start);
+        while length >= 16 {
+            hash = folded(hash ^ ascii::eight::<KEPT>(text, at), K);
+            (at, length) = (at + 8, length - 8);
         }
         // Up to fifteen bytes are left. Whether there are eight is as good as chance: both ways are taken, without a branch.
-        let eight = folded(hash ^ chunk, K);
-        let next = ascii::eight::<KEPT>(text, end - length % 8);
-        let (hash, tail) = if length >= 8 { (eight, next) } else { (hash, chunk) };
-        let tail = tail & ((1 << (8 * (length % 8))) - 1);
+        let (first, second) = ascii::sixteen::<KEPT>(text, at, length);
+        let eight = folded(hash ^ first, K);
+        let (hash, tail) = if length >= 8 { (eight, second) } else { (hash, first) };
         self.push(folded(hash ^ tail, K), start, end);
     }
 }
