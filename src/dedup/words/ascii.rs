@@ -119,10 +119,33 @@ fn lower_sixteen<const KEPT: bool>(bytes: (u64, u64), mask: (u64, u64)) -> (u64,
 }
 
 /// Bytes of a block.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 
 /// Bytes that are read from each byte of a word.
 const AHEAD: usize = 16;
+
+/// A block, and the bytes that may be read with it.
+pub(super) type Window = [u8; BLOCK + AHEAD];
+
+/// The words that start and end in a block: where, in order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whole {
+    starts: u64,
+    ends: u64,
+}
+
+impl Iterator for Whole {
+    type Item = (usize, usize);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        // Bounds that the compiler sees, so that it does not check what hangs on them.
+        let word = (self.ends != 0).then(|| (place(self.starts) % BLOCK, place(self.ends) % BLOCK));
+        self.starts &= self.starts.wrapping_sub(1);
+        self.ends &= self.ends.wrapping_sub(1);
+        word
+    }
+}
 
 /// A bit for each byte of a block: whether it belongs to a word, and whether it is not ASCII.
 struct Masks {
@@ -187,8 +210,10 @@ pub(super) fn words<const KEPT: bool>(text: &[u8], at: usize, sink: &mut impl Si
     // Where the word that is being read starts.
     let mut open = None;
     loop {
-        let block = text.get(base..).and_then(|rest| rest.first_chunk::<{ BLOCK + AHEAD }>()?.first_chunk::<BLOCK>());
-        let Some(block) = block else { return (open.unwrap_or(base), usize::MAX) };
+        let window = text.get(base..).and_then(|rest| rest.first_chunk::<{ BLOCK + AHEAD }>());
+        let Some((window, block)) = window.and_then(|window| Some((window, window.first_chunk::<BLOCK>()?))) else {
+            return (open.unwrap_or(base), usize::MAX);
+        };
         let Masks { word, foreign } = masks::<KEPT>(block);
         let ascii = foreign.trailing_zeros();
         // A word that goes on to a foreign byte must not end there.
@@ -205,13 +230,10 @@ pub(super) fn words<const KEPT: bool>(text: &[u8], at: usize, sink: &mut impl Si
             sink.ascii::<KEPT>(text, start, base + place(ends));
             ends &= ends - 1;
         }
-        while ends != 0 {
-            sink.ascii::<KEPT>(text, base + place(starts), base + place(ends));
-            starts &= starts - 1;
-            ends &= ends - 1;
-        }
-        if starts != 0 {
-            open = Some(base + place(starts));
+        sink.block::<KEPT>(text, (base, window), Whole { starts, ends });
+        // Starts and ends take turns.
+        if starts > ends {
+            open = Some(base + place(1 << starts.ilog2()));
         }
         if ascii < u64::BITS {
             let foreign = base + place(foreign);

@@ -131,6 +131,14 @@ trait Sink {
         }
         self.end(end);
     }
+
+    /// The whole ASCII words of a block, which starts at this byte of the text.
+    #[inline]
+    fn block<const KEPT: bool>(&mut self, text: &[u8], (base, _): (usize, &ascii::Window), words: ascii::Whole) {
+        for (start, end) in words {
+            self.ascii::<KEPT>(text, base + start, base + end);
+        }
+    }
 }
 
 /// Cuts a text into folded words.

@@ -288,24 +288,60 @@ impl<F: FnMut(&Cut), const PLACES: bool, const BRIEF: bool> Sink for Hasher<'_, 
 
     #[inline(always)]
     fn ascii<const KEPT: bool>(&mut self, text: &[u8], start: usize, end: usize) {
-        let mut length = end - start;
-        if BRIEF {
-            // The other bytes are shifted out.
-            let kept = u64::MAX >> (64 - 8 * length.min(8));
-            self.push(brief(ascii::eight::<KEPT>(text, start) & kept, length), start, end);
-            return;
-        }
-        let (mut hash, mut at) = (START, start);
-        while length >= 16 {
-            hash = folded(hash ^ ascii::eight::<KEPT>(text, at), K);
-            (at, length) = (at + 8, length - 8);
-        }
-        // Up to fifteen bytes are left. Whether there are eight is as good as chance: both ways are taken, without a branch.
-        let (first, second) = ascii::sixteen::<KEPT>(text, at, length);
-        let eight = folded(hash ^ first, K);
-        let (hash, tail) = if length >= 8 { (eight, second) } else { (hash, first) };
-        self.push(folded(hash ^ tail, K), start, end);
+        self.push(ascii_word::<KEPT, BRIEF>(text, start, end), start, end);
     }
+
+    #[inline(always)]
+    fn block<const KEPT: bool>(
+        &mut self,
+        text: &[u8],
+        (base, window): (usize, &ascii::Window),
+        words: ascii::Whole,
+    ) {
+        if self.words.filled + MOST > self.words.hashes.len() {
+            self.hand_over();
+        }
+        let Cut { hashes, places, filled } = &mut *self.words;
+        let hashes = hashes.get_mut(*filled..).and_then(|rest| rest.first_chunk_mut::<MOST>());
+        let places = places.get_mut(*filled..).and_then(|rest| rest.first_chunk_mut::<MOST>());
+        let (Some(hashes), Some(places)) = (hashes, places) else {
+            return words.for_each(|(start, end)| self.ascii::<KEPT>(text, base + start, base + end));
+        };
+        // Where the next word goes is known without asking the memory.
+        let mut count = 0;
+        for (start, end) in words {
+            hashes[count % MOST] = ascii_word::<KEPT, BRIEF>(window, start, end);
+            if PLACES {
+                places[count % MOST] = (base + start, base + end);
+            }
+            count += 1;
+        }
+        *filled += count;
+    }
+}
+
+/// Most words in a block of ASCII: each is a byte and a gap.
+const MOST: usize = ascii::BLOCK / 2;
+
+/// The hash of an ASCII word, `start..end` of the text.
+#[inline]
+fn ascii_word<const KEPT: bool, const BRIEF: bool>(text: &[u8], start: usize, end: usize) -> u64 {
+    let mut length = end.saturating_sub(start);
+    if BRIEF {
+        // The other bytes are shifted out.
+        let kept = u64::MAX >> ((64 - 8 * length.min(8)) % 64);
+        return brief(ascii::eight::<KEPT>(text, start) & kept, length);
+    }
+    let (mut hash, mut at) = (START, start);
+    while length >= 16 {
+        hash = folded(hash ^ ascii::eight::<KEPT>(text, at), K);
+        (at, length) = (at + 8, length - 8);
+    }
+    // Up to fifteen bytes are left. Whether there are eight is as good as chance: both ways are taken, without a branch.
+    let (first, second) = ascii::sixteen::<KEPT>(text, at, length);
+    let eight = folded(hash ^ first, K);
+    let (hash, tail) = if length >= 8 { (eight, second) } else { (hash, first) };
+    folded(hash ^ tail, K)
 }
 
 #[cfg(test)]
