@@ -12,9 +12,9 @@ use crate::ledger::Row;
 use crate::mix::SourceStream;
 use crate::plan::Plan;
 use crate::store::Store;
-use crate::store::documents::{SourceStore, Survivors};
+use crate::store::documents::{SourceStore, Survivors, Tally};
 use crate::store::fates::Fate;
-use crate::store::segment::Totals;
+use crate::store::journal::Counts;
 
 /// All rows, source by source.
 pub fn rows(
@@ -30,7 +30,7 @@ pub fn rows(
         let name = &curriculum.sources[s].name;
         let mut rows = Vec::new();
         let mut table = Table { source: name, rows: &mut rows };
-        before_mixing(&mut table, store, &stores[s])?;
+        before_mixing(&mut table, &store.counts(name), survivors[s].tally_of(&stores[s])?);
         let survived = survivors[s].totals();
         table.whole("survived", Some(survived.documents), Some(survived.tokens), Some(survived.bytes));
         let untouched = streams[s].untouched_documents()?;
@@ -60,8 +60,7 @@ pub fn rows(
     Ok(sources.into_iter().collect::<Result<Vec<_>>>()?.concat())
 }
 
-fn before_mixing(table: &mut Table<'_>, store: &Store, source: &SourceStore) -> Result<()> {
-    let counts = store.counts(&source.name);
+fn before_mixing(table: &mut Table<'_>, counts: &Counts, tally: Tally) {
     table.whole("read", Some(counts.read), None, Some(counts.bytes));
     table.whole("bad", Some(counts.bad), None, None);
     table.whole("empty", Some(counts.empty), None, None);
@@ -71,19 +70,10 @@ fn before_mixing(table: &mut Table<'_>, store: &Store, source: &SourceStore) -> 
     let (documents, bytes) = counts.contaminated;
     table.whole("contaminated", Some(documents), None, Some(bytes));
     table.whole("tokenized", None, Some(counts.tokenized.tokens), Some(counts.tokenized.bytes));
-    let mut fates: BTreeMap<Fate, Totals> = BTreeMap::new();
-    source.walk(|_, _, row, fate| {
-        let sum = fates.entry(fate).or_default();
-        sum.documents += 1;
-        sum.tokens += u64::from(row.tokens);
-        sum.bytes += u64::from(row.bytes);
-        Ok(())
-    })?;
     for fate in [Fate::Exact, Fate::Near, Fate::NearValidation, Fate::HeldOut] {
-        let sum = fates.remove(&fate).unwrap_or_default();
+        let sum = tally.of(fate);
         table.whole(fate.outcome(), Some(sum.documents), Some(sum.tokens), Some(sum.bytes));
     }
-    Ok(())
 }
 
 struct Table<'a> {

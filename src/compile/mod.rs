@@ -184,7 +184,7 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'
     drop(streams);
     drop(survivors);
     // Giving maps back takes a while, and nobody needs to wait for it.
-    rayon::spawn(move || drop((stores, compacted)));
+    let give_back = move || rayon::spawn(move || drop((stores, compacted)));
     ledger::write(&options.out.join("ledger.parquet"), &rows)?;
     removed::write(&options.out.join("removed.parquet"), &duplicates, &others, &names)?;
     duplicates.discard()?;
@@ -218,7 +218,9 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'
     manifest.dataset_digest = to_hex(&manifest.recompute_digest()?);
     progress.end();
     #[cfg(feature = "report")]
-    report::write(&manifest, options, watch, progress, memory.free_bytes)?;
+    report::write(&manifest, options, watch, progress, memory.free_bytes, give_back)?;
+    #[cfg(not(feature = "report"))]
+    give_back();
     crate::files::write_whole(&Manifest::path(&options.out), &manifest.to_json()?)?;
     finished::end(work, &request)?;
     whole.end()?;

@@ -12,6 +12,9 @@ use crate::dedup::near::Signature;
 use crate::error::{Error, Result};
 use crate::files::NewFile;
 
+/// Bytes of a segment that are written at once: a core's second cache holds them until the system has taken them.
+const WRITTEN_AT_ONCE: usize = 256 << 10;
+
 /// Documents gathered in memory. The last may be open: its tokens come in parts, and it is no row until [`Builder::end`].
 #[derive(Debug)]
 pub struct Builder {
@@ -147,7 +150,7 @@ impl Builder {
         }
         let totals =
             Totals { documents: self.rows.len() as u64, tokens: (self.closed / self.width) as u64, bytes: self.bytes };
-        let mut out = BufWriter::with_capacity(1 << 20, NewFile::create(path)?);
+        let mut out = BufWriter::with_capacity(WRITTEN_AT_ONCE, NewFile::create(path)?);
         write_index(&mut out, self.width, totals, &self.rows)?;
         for row in &self.rows {
             out.write_all(slice(row))?;

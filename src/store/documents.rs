@@ -40,6 +40,16 @@ impl SourceStore {
         Ok(())
     }
 
+    /// What became of all documents.
+    pub fn tally(&self) -> Result<Tally> {
+        let mut tally = Tally::default();
+        self.walk(|_, _, row, fate| {
+            tally.add(fate, row);
+            Ok(())
+        })?;
+        Ok(tally)
+    }
+
     /// Documents of one fate whose keys lie in `[low, high]`, sorted by key (equal keys by their tokens).
     pub fn entries(&self, low: u128, high: u128, fate: Fate) -> Result<Vec<Entry>> {
         let mut spans = Vec::with_capacity(self.segments.len());
@@ -97,6 +107,26 @@ impl SourceStore {
     }
 }
 
+/// Documents, tokens and bytes by what became of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tally([Totals; Fate::COUNT]);
+
+impl Tally {
+    fn add(&mut self, fate: Fate, row: &Row) {
+        if let Some(sum) = self.0.get_mut(fate as usize) {
+            sum.documents += 1;
+            sum.tokens += u64::from(row.tokens);
+            sum.bytes += u64::from(row.bytes);
+        }
+    }
+
+    /// Those of this fate.
+    #[must_use]
+    pub fn of(&self, fate: Fate) -> Totals {
+        self.0.get(fate as usize).copied().unwrap_or_default()
+    }
+}
+
 /// The survivors of a source, cut into ranges: what the mix reads.
 #[derive(Debug)]
 pub struct Survivors<'a> {
@@ -104,39 +134,42 @@ pub struct Survivors<'a> {
     bits: u32,
     range_tokens: Vec<u64>,
     range_documents: Vec<u64>,
-    totals: Totals,
+    tally: Tally,
 }
 
 impl<'a> Survivors<'a> {
-    /// Counts a source's survivors by range. `bits_for` gives b from their tokens.
+    /// Counts a source's survivors by range. `bits_for` gives b from their tokens, never less from more.
     pub fn count(store: &'a SourceStore, bits_for: impl Fn(u64) -> u32) -> Result<Self> {
-        let mut totals = Totals::default();
+        // In one pass, by as many ranges as if all survived.
+        let most = bits_for(store.segments.iter().map(|segment| segment.totals().tokens).sum());
+        let (mut range_tokens, mut range_documents) = (vec![0; 1 << most], vec![0; 1 << most]);
+        let mut tally = Tally::default();
         store.walk(|_, _, row, fate| {
+            tally.add(fate, row);
             if fate == Fate::Survives {
-                totals.documents += 1;
-                totals.tokens += u64::from(row.tokens);
-                totals.bytes += u64::from(row.bytes);
-            }
-            Ok(())
-        })?;
-        let bits = bits_for(totals.tokens);
-        let mut range_tokens = vec![0u64; 1 << bits];
-        let mut range_documents = vec![0u64; 1 << bits];
-        store.walk(|_, _, row, fate| {
-            if fate == Fate::Survives {
-                let range = range_of(row.key, bits) as usize;
+                let range = range_of(row.key, most) as usize;
                 range_tokens[range] += u64::from(row.tokens);
                 range_documents[range] += 1;
             }
             Ok(())
         })?;
-        Ok(Self { store, bits, range_tokens, range_documents, totals })
+        let bits = bits_for(tally.of(Fate::Survives).tokens).min(most);
+        if bits < most {
+            let joined = |ranges: Vec<u64>| ranges.chunks(1 << (most - bits)).map(|ranges| ranges.iter().sum()).collect();
+            (range_tokens, range_documents) = (joined(range_tokens), joined(range_documents));
+        }
+        Ok(Self { store, bits, range_tokens, range_documents, tally })
+    }
+
+    /// What became of all documents of a store: these survivors' own has been counted.
+    pub fn tally_of(&self, store: &SourceStore) -> Result<Tally> {
+        if std::ptr::eq(self.store, store) { Ok(self.tally) } else { store.tally() }
     }
 
     /// Documents, tokens and bytes that survive.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.totals
+        self.tally.of(Fate::Survives)
     }
 }
 

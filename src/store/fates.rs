@@ -23,6 +23,9 @@ pub enum Fate {
 }
 
 impl Fate {
+    /// How many there are.
+    pub const COUNT: usize = 5;
+
     /// The fate that a byte stands for.
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {

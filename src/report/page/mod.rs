@@ -138,7 +138,10 @@ pub fn page(report: &MixReport) -> Result<String> {
         stages: tables::stages(report),
         held_out: tables::held_out(report),
     };
-    page.render().map_err(|error| failed(&error))
+    // Most pages fit: a text that grows by bits is copied over and over.
+    let mut html = String::with_capacity(256 << 10);
+    page.render_into(&mut html).map_err(|error| failed(&error))?;
+    Ok(html)
 }
 
 fn colours(report: &MixReport) -> String {
