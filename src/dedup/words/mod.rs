@@ -153,7 +153,7 @@ fn cut(text: &str, signs: Signs, sink: &mut impl Sink) {
 /// The same; whether signs are [kept](Signs::Kept) is known when this is compiled, since it is asked for every few bytes.
 #[inline]
 fn cut_with<const KEPT: bool>(text: &str, sink: &mut impl Sink) {
-    let classes = CLASSES.as_slice();
+    let (classes, lower) = (CLASSES.as_slice(), LOWER.as_slice());
     let bytes = text.as_bytes();
     let mut open = Open::Nothing;
     let (mut at, mut from) = (0, 0);
@@ -221,13 +221,18 @@ fn cut_with<const KEPT: bool>(text: &str, sink: &mut impl Sink) {
             Class::Single => open = Open::Single,
             Class::Mark | Class::Letter | Class::Sign => open = Open::Letters,
         }
-        match class {
-            Class::Ignored | Class::Gap => {}
-            // No case to fold, as all but a handful of letters outside ASCII in such texts.
-            Class::Single => put_character(sink, c),
-            _ => fold(sink, c),
+        let length = c.len_utf8();
+        if !matches!(class, Class::Ignored | Class::Gap) {
+            // Most letters outside ASCII are what they fold to: their bytes are the text's. (Singles have no case.)
+            let same = class == Class::Single
+                || lower.get(code).is_some_and(|&lower| u32::from(lower) == u32::from(c));
+            if same && let Some(utf8) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+                sink.put(*utf8, length);
+            } else {
+                fold(sink, c);
+            }
         }
-        at += c.len_utf8();
+        at += length;
     }
     if open != Open::Nothing {
         sink.end(at);
@@ -449,6 +454,13 @@ mod tests {
         assert_eq!(words(Signs::Dropped, "co\u{ad}operate\u{200d}s"), ["cooperates"]);
         // A mark after a gap starts a word; one in Kept mode after a single belongs to it.
         assert_eq!(words(Signs::Dropped, " \u{301}a は\u{3099}b"), ["\u{301}a", "は\u{3099}", "b"]);
+    }
+
+    /// Cutting takes their bytes as they are.
+    #[test]
+    fn singles_have_no_case() {
+        let singles = (0..=0x10_FFFF_u32).filter_map(char::from_u32).filter(|c| classify(*c) == Class::Single);
+        assert!(singles.map(|c| assert!(folded(c).eq([c]), "{c}")).count() > 100_000);
     }
 
     /// The definition, written down a second time without tables, runs or windows.

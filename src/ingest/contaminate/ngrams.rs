@@ -50,9 +50,12 @@ struct Record {
     hash: u64,
     /// Place of its text among the cut ones.
     cut: u32,
-    /// Its first word.
-    word: u32,
+    /// Byte of the text's folded words; [`PROVES_NOTHING`] where it proves nothing. All else of a text lies elsewhere in memory.
+    start: u32,
 }
+
+/// Instead of an n-gram's start, where no n-gram starts: there would be nothing after it.
+const PROVES_NOTHING: u32 = u32::MAX;
 
 /// What the n-grams of all texts come to.
 #[derive(Debug, Default)]
@@ -104,9 +107,11 @@ fn divide(cuts: &[(Cut, usize)], first: usize) -> Result<Vec<Vec<Record>>> {
     let mut parts: Vec<Vec<Record>> = std::iter::repeat_with(part).take(1 << TABLE_BITS).collect();
     for (place, (cut, _)) in cuts.iter().enumerate() {
         let place = small(first + place)?;
-        for (word, &hash) in (0_u32..).zip(&cut.ngrams) {
+        // Where nothing is said of what proves, nothing does.
+        let proves = cut.proves.iter().copied().chain(std::iter::repeat(false));
+        for ((&hash, &start), proves) in cut.ngrams.iter().zip(&cut.starts).zip(proves) {
             if let Some(part) = parts.get_mut(table_of(hash)) {
-                part.push(Record { hash, cut: place, word });
+                part.push(Record { hash, cut: place, start: if proves { start } else { PROVES_NOTHING } });
             }
         }
     }
@@ -159,14 +164,18 @@ fn fill(
     let all = records.iter().map(|records| records.len()).sum();
     let mut table = Table::new(all);
     for record in records.iter().copied().flatten() {
-        let (place, word) = (at(record.cut), at(record.word));
-        let (Some((cut, _)), Some(&Some(text))) = (cuts.get(place), texts.get(place)) else { continue };
-        if cut.proves.get(word) != Some(&true) || common(record.hash) {
+        let Some(&Some(text)) = texts.get(at(record.cut)) else { continue };
+        if record.start == PROVES_NOTHING || common(record.hash) {
             continue;
         }
-        let Some((&start, words)) = cut.starts.get(word).zip(cut.ngram(word, n)) else { continue };
         // Words too: rolled hashes of long, regular texts may be equal where the words are not.
-        table.add(record.hash, text, start, |start| starts_with(&cut.words, start, words))?;
+        let same = |start: u32| {
+            cuts.get(at(record.cut)).is_some_and(|(cut, _)| {
+                let words = cut.starts.binary_search(&record.start).ok().and_then(|word| cut.ngram(word, n));
+                words.is_some_and(|words| starts_with(&cut.words, start, words))
+            })
+        };
+        table.add(record.hash, text, record.start, same)?;
     }
     Ok(table)
 }
