@@ -155,7 +155,8 @@ impl<'a> Survivors<'a> {
         })?;
         let bits = bits_for(tally.of(Fate::Survives).tokens).min(most);
         if bits < most {
-            let joined = |ranges: Vec<u64>| ranges.chunks(1 << (most - bits)).map(|ranges| ranges.iter().sum()).collect();
+            let joined =
+                |ranges: Vec<u64>| ranges.chunks(1 << (most - bits)).map(|ranges| ranges.iter().sum()).collect();
             (range_tokens, range_documents) = (joined(range_tokens), joined(range_documents));
         }
         Ok(Self { store, bits, range_tokens, range_documents, tally })
@@ -244,6 +245,11 @@ mod tests {
             let (a, b) = (Survivors::count(&one, |_| bits).unwrap(), Survivors::count(&nine, |_| bits).unwrap());
             assert_eq!(a.range_tokens(), b.range_tokens());
             assert_eq!(a.totals(), b.totals());
+            // If all survived, there were more ranges.
+            let survive = a.totals().tokens;
+            let fewer = Survivors::count(&nine, |tokens| if tokens > survive { bits + 2 } else { bits }).unwrap();
+            assert_eq!(fewer.range_tokens(), a.range_tokens());
+            assert_eq!((fewer.bits, fewer.range_documents), (bits, a.range_documents.clone()));
             assert_eq!(a.totals().documents, (0..300).filter(|i| i % 7 != 0).count() as u64);
             let mut seen = 0;
             for range in 0..1 << bits {

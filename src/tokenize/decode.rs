@@ -299,7 +299,9 @@ impl Decoder {
         }
         out.bytes.truncate(out.used);
         // Pieces are text, and so is what is left of runs.
-        Some(String::from_utf8(out.bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        Some(
+            String::from_utf8(out.bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        )
     }
 }
 

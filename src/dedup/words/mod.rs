@@ -224,8 +224,7 @@ fn cut_with<const KEPT: bool>(text: &str, sink: &mut impl Sink) {
         let length = c.len_utf8();
         if !matches!(class, Class::Ignored | Class::Gap) {
             // Most letters outside ASCII are what they fold to: their bytes are the text's. (Singles have no case.)
-            let same = class == Class::Single
-                || lower.get(code).is_some_and(|&lower| u32::from(lower) == u32::from(c));
+            let same = class == Class::Single || lower.get(code).is_some_and(|&lower| u32::from(lower) == u32::from(c));
             if same && let Some(utf8) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
                 sink.put(*utf8, length);
             } else {
@@ -460,7 +459,12 @@ mod tests {
     #[test]
     fn singles_have_no_case() {
         let singles = (0..=0x10_FFFF_u32).filter_map(char::from_u32).filter(|c| classify(*c) == Class::Single);
-        assert!(singles.map(|c| assert!(folded(c).eq([c]), "{c}")).count() > 100_000);
+        let mut seen = 0;
+        for c in singles {
+            assert!(folded(c).eq([c]), "{c}");
+            seen += 1;
+        }
+        assert!(seen > 100_000);
     }
 
     /// The definition, written down a second time without tables, runs or windows.

@@ -167,12 +167,7 @@ impl Runs {
 /// Rolls a run's polynomial on, over new words and those that leave: their runs' hashes. Its values stay in registers, and only what
 /// hangs on the run before waits for it.
 #[inline]
-fn roll<'w>(
-    mut sum: u64,
-    power: u64,
-    words: impl Iterator<Item = (&'w u64, &'w u64)>,
-    hashes: &mut [u64],
-) -> u64 {
+fn roll<'w>(mut sum: u64, power: u64, words: impl Iterator<Item = (&'w u64, &'w u64)>, hashes: &mut [u64]) -> u64 {
     for ((new, old), hash) in words.zip(hashes) {
         let change = new.wrapping_sub(old.wrapping_mul(power));
         sum = sum.wrapping_mul(BASE).wrapping_add(change);
@@ -292,12 +287,7 @@ impl<F: FnMut(&Cut), const PLACES: bool, const BRIEF: bool> Sink for Hasher<'_, 
     }
 
     #[inline(always)]
-    fn block<const KEPT: bool>(
-        &mut self,
-        text: &[u8],
-        (base, window): (usize, &ascii::Window),
-        words: ascii::Whole,
-    ) {
+    fn block<const KEPT: bool>(&mut self, text: &[u8], (base, window): (usize, &ascii::Window), words: ascii::Whole) {
         if self.words.filled + MOST > self.words.hashes.len() {
             self.hand_over();
         }
