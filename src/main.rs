@@ -24,7 +24,8 @@ fn eager(eager: bool) {
 fn give_back_after(milliseconds: std::ffi::c_long) {
     /// The place of `mi_option_purge_delay` among mimalloc's options (milliseconds), which the bindings do not name.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
-    // SAFETY: sets a number in the allocator's own table of options; any option and number may be set at any time.
+    // SAFETY: sets a number in the allocator's own table of options; any option may be set to any number. Threads that
+    // read it meanwhile see the one or the other.
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, milliseconds) };
 }
 

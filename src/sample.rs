@@ -76,10 +76,9 @@ pub fn judged(resolved: &Resolved, limits: Limits) -> Vec<(String, String)> {
         texts.truncate(JUDGED);
         let mut left = usize::try_from(most).unwrap_or(usize::MAX);
         texts.retain_mut(|text| {
-            let taken = left > 0;
             text.truncate(text.floor_char_boundary(left));
             left -= text.len();
-            taken
+            !text.is_empty()
         });
         samples.extend(texts.into_iter().map(|text| (source.name.clone(), text)));
     }

@@ -218,10 +218,12 @@ impl Sampling {
         if so_far >= *most || (so_far > 0 && key & 7 != 0) {
             return Ok(());
         }
-        // No more than it should see: Hugging Face's tokenizer is slow, and a long text costs it more than several short ones.
-        let left = usize::try_from(most - so_far).unwrap_or(usize::MAX);
-        let text = head(text, SAMPLE_BYTES.min(left));
-        seen.fetch_add(text.len() as u64, Ordering::Relaxed);
-        self.judge.refuse(encoder, backend, &of_source(name), text, None)
+        // What is left of the bytes, about: Hugging Face's tokenizer is slow, and a long text costs it more than several short ones.
+        let most = SAMPLE_BYTES.min(usize::try_from(most - so_far).unwrap_or(usize::MAX));
+        let part = head(text, most);
+        // A character for which there was no room has taken it.
+        let taken = if part.len() < text.len() { most } else { part.len() };
+        seen.fetch_add(taken as u64, Ordering::Relaxed);
+        self.judge.refuse(encoder, backend, &of_source(name), part, None)
     }
 }

@@ -313,7 +313,7 @@ impl<F: FnMut(&Cut), const PLACES: bool, const BRIEF: bool> Sink for Hasher<'_, 
 /// Most words in a block of ASCII: each is a byte and a gap.
 const MOST: usize = ascii::BLOCK / 2;
 
-/// The hash of an ASCII word, `start..end` of the text.
+/// The hash of an ASCII word, `start..end` of these bytes, sixteen more than which can be read.
 #[inline]
 fn ascii_word<const KEPT: bool, const BRIEF: bool>(text: &[u8], start: usize, end: usize) -> u64 {
     let mut length = end.saturating_sub(start);
