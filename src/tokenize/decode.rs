@@ -407,6 +407,25 @@ fn keeps_all(step: &Step) -> bool {
 mod tests {
     use super::*;
 
+    /// Whatever is copied at once, at the pool's end, beyond a stretch, or where room is short.
+    #[test]
+    fn bytes_are_put_together() {
+        let pool: Vec<u8> = (0..100).collect();
+        let (mut bytes, mut plain) = (Bytes::new(0), Vec::new());
+        for start in 0..100 {
+            for length in [0, 1, 3, 15, 16, 17, 40].map(|length: usize| length.min(100 - start)) {
+                bytes.put(&pool, start..start + length);
+                plain.extend_from_slice(&pool[start..start + length]);
+            }
+        }
+        assert_eq!(bytes.bytes[..bytes.used], plain);
+        let start = bytes.used;
+        bytes.put(&[0xFF; 300], 0..300);
+        bytes.end_run(start);
+        bytes.put(b"a", 0..1);
+        assert_eq!(bytes.bytes[start..bytes.used], *("\u{FFFD}".repeat(300) + "a").as_bytes());
+    }
+
     #[test]
     fn byte_tokens_are_told_from_text() {
         assert_eq!(byte_token("<0xE2>"), Some(0xE2));
