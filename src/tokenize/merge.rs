@@ -29,8 +29,10 @@ pub struct Pairs {
     /// A set of bits by the same hash: most pairs without a merge are told by it, near at hand.
     filter: Box<[u64]>,
     filter_shift: u32,
-    /// Left, right and result of each rank.
-    by_rank: Box<[(u32, u32, u32)]>,
+    /// Result of each rank.
+    results: Box<[u32]>,
+    /// Left and right of each rank.
+    operands: Box<[(u32, u32)]>,
 }
 
 impl std::fmt::Debug for Pairs {
@@ -57,7 +59,8 @@ impl Pairs {
             shift: 64 - size.trailing_zeros(),
             filter: vec![0; size * 8 / 64 + 1].into(),
             filter_shift: 64 - (size * 8).trailing_zeros(),
-            by_rank: merges.into(),
+            results: merges.iter().map(|merge| merge.2).collect(),
+            operands: merges.iter().map(|merge| (merge.0, merge.1)).collect(),
         };
         for (rank, &(left, right, _)) in (0_u64..).zip(merges) {
             let pair = pair(left, right);
@@ -94,6 +97,11 @@ impl Pairs {
             }
             at = (at + 1) & mask;
         }
+    }
+
+    /// The result of a rank.
+    pub fn result(&self, rank: u32) -> u32 {
+        self.results[rank as usize]
     }
 }
 
@@ -217,7 +225,7 @@ impl Merger {
             // There is one: the pair has a right symbol.
             let right = after(alive, at).unwrap_or(at);
             alive &= !(1 << right);
-            let symbol = pairs.by_rank[rank].2;
+            let symbol = pairs.results[rank];
             symbols[at] = symbol;
             groups[right / LANES][right % LANES] = i32::MAX;
             groups[at / LANES][at % LANES] =
@@ -248,7 +256,7 @@ impl Merger {
             queue.push(table.rank(pair[0], pair[1]), at);
         }
         while let Some((rank, mut places)) = queue.pop() {
-            let (left, right, id) = table.by_rank[rank as usize];
+            let ((left, right), id) = (table.operands[rank as usize], table.results[rank as usize]);
             let mut done = 0;
             for &at in &places {
                 if queue.least() < rank {

@@ -14,7 +14,7 @@ use syllabus::tokenize::fast::Fast;
 use syllabus::tokenize::file::TokenizerFile;
 use syllabus::tokenize::opened::Opened;
 use syllabus::tokenize::reference::Reference;
-use syllabus::tokenize::{Tokenizer, load};
+use syllabus::tokenize::{Encoder, Tokenizer, load};
 
 /// Compares the ids of every document of a corpus with Hugging Face's
 #[derive(Debug, clap::Args)]
@@ -147,6 +147,10 @@ fn names(args: &Args) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Bytes of text that one side encodes before it is the other's turn: each finds its tables in the processor's caches, as it does
+/// where it runs alone.
+const TURN: usize = 4 << 20;
+
 /// Encodes all documents on both sides; speeds are of one thread (times are summed over threads).
 fn compare(
     documents: &[Document],
@@ -155,54 +159,32 @@ fn compare(
     threads: usize,
     passes: usize,
 ) -> Result<Count> {
+    let turns = turns(documents);
     let mut whole = Count::default();
     let next = AtomicUsize::new(0);
+    let work = || -> Result<Count> {
+        let mut count = Count::default();
+        let mut ours = Side::new(ours);
+        let mut theirs = theirs.map(Side::new);
+        loop {
+            let turn = next.fetch_add(1, Ordering::Relaxed);
+            let pass = turn / turns.len();
+            if pass >= passes {
+                return Ok(count);
+            }
+            let documents = turns[turn % turns.len()];
+            let took = ours.encode(documents)?;
+            let their_time = theirs.as_mut().map(|side| side.encode(documents)).transpose()?;
+            if pass + 1 == passes {
+                count.tokens += u64::try_from(ours.ids.len())?;
+                count.ours += took;
+                count.theirs += their_time.unwrap_or_default();
+                count.differences.extend(theirs.iter().flat_map(|theirs| differences(documents, &ours, theirs)));
+            }
+        }
+    };
     let counts: Vec<Result<Count>> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut count = Count::default();
-                    let mut our_encoder = ours.encoder();
-                    let mut their_encoder = theirs.map(Tokenizer::encoder);
-                    let (mut found, mut wanted) = (Vec::new(), Vec::new());
-                    loop {
-                        let turn = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(document) = documents.get(turn % documents.len().max(1)) else { break };
-                        let pass = turn / documents.len();
-                        if pass >= passes {
-                            break;
-                        }
-                        let last = pass + 1 == passes;
-                        found.clear();
-                        let start = Instant::now();
-                        our_encoder.encode(&document.text, &mut found)?;
-                        if last {
-                            count.ours += start.elapsed();
-                            count.tokens += u64::try_from(found.len())?;
-                        }
-                        if let Some(encoder) = &mut their_encoder {
-                            wanted.clear();
-                            let start = Instant::now();
-                            encoder.encode(&document.text, &mut wanted)?;
-                            if last {
-                                count.theirs += start.elapsed();
-                            }
-                            if found != wanted && last {
-                                let at = found.iter().zip(&wanted).take_while(|(ours, theirs)| ours == theirs).count();
-                                count.differences.push(format!(
-                                    "{} {}: token {at}: {:?} against {:?}",
-                                    document.domain,
-                                    document.id,
-                                    found.get(at),
-                                    wanted.get(at)
-                                ));
-                            }
-                        }
-                    }
-                    Ok(count)
-                })
-            })
-            .collect();
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a worker panicked"))).collect()
     });
     for count in counts {
@@ -214,6 +196,70 @@ fn compare(
     }
     whole.differences.sort();
     Ok(whole)
+}
+
+/// The documents in stretches of about [`TURN`] bytes.
+fn turns(documents: &[Document]) -> Vec<&[Document]> {
+    let mut turns = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (at, document) in documents.iter().enumerate() {
+        bytes += document.text.len();
+        if bytes >= TURN || at + 1 == documents.len() {
+            turns.push(&documents[start..=at]);
+            (start, bytes) = (at + 1, 0);
+        }
+    }
+    turns
+}
+
+/// An encoder, and the ids of the documents that it encoded last.
+struct Side<'t> {
+    encoder: Box<dyn Encoder + Send + 't>,
+    ids: Vec<u32>,
+    /// Where each document's ids end.
+    ends: Vec<usize>,
+    one: Vec<u32>,
+}
+
+impl<'t> Side<'t> {
+    fn new(tokenizer: &'t dyn Tokenizer) -> Self {
+        Self { encoder: tokenizer.encoder(), ids: Vec::new(), ends: Vec::new(), one: Vec::new() }
+    }
+
+    /// Encodes documents one by one; gives back how long that took. Keeping their ids is not counted.
+    fn encode(&mut self, documents: &[Document]) -> Result<Duration> {
+        self.ids.clear();
+        self.ends.clear();
+        let mut took = Duration::ZERO;
+        for document in documents {
+            self.one.clear();
+            let start = Instant::now();
+            self.encoder.encode(&document.text, &mut self.one)?;
+            took += start.elapsed();
+            self.ids.extend_from_slice(&self.one);
+            self.ends.push(self.ids.len());
+        }
+        Ok(took)
+    }
+
+    /// The ids of each document.
+    fn documents(&self) -> impl Iterator<Item = &[u32]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| &self.ids[start..end])
+    }
+}
+
+/// The documents whose ids differ, and where.
+fn differences(documents: &[Document], ours: &Side<'_>, theirs: &Side<'_>) -> Vec<String> {
+    let pairs = documents.iter().zip(ours.documents().zip(theirs.documents()));
+    pairs
+        .filter(|(_, (found, wanted))| found != wanted)
+        .map(|(document, (found, wanted))| {
+            let at = found.iter().zip(wanted).take_while(|(ours, theirs)| ours == theirs).count();
+            let Document { domain, id, .. } = document;
+            format!("{domain} {id}: token {at}: {:?} against {:?}", found.get(at), wanted.get(at))
+        })
+        .collect()
 }
 
 /// Resident memory of this process in MiB, where the system tells.

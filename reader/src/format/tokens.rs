@@ -1,5 +1,7 @@
 //! Tokens on disk: u16 or u32, little-endian, no header.
 
+use std::mem::MaybeUninit;
+
 use super::TokenDtype;
 use crate::error::{Error, Result};
 
@@ -23,7 +25,6 @@ pub fn encode(tokens: &[u32], dtype: TokenDtype, bytes: &mut Vec<u8>) -> Result<
             dtype.max_id()
         )));
     }
-    bytes.reserve(tokens.len() * dtype.width());
     match dtype {
         TokenDtype::U16 => append(tokens, bytes, |token| {
             #[expect(clippy::cast_possible_truncation, reason = "the largest id was compared with u16::MAX above")]
@@ -35,18 +36,17 @@ pub fn encode(tokens: &[u32], dtype: TokenDtype, bytes: &mut Vec<u8>) -> Result<
     Ok(())
 }
 
-/// Appends what `convert` makes of each token, by way of a piece that stays in the nearest cache, so that what is appended need
-/// not be zeroed before.
+/// Appends what `convert` makes of each token, straight into room that need not be zeroed before.
 fn append<const WIDTH: usize>(tokens: &[u32], bytes: &mut Vec<u8>, convert: impl Fn(u32) -> [u8; WIDTH]) {
-    /// Tokens converted at a time.
-    const PIECE: usize = 256;
-    let mut piece = [[0; WIDTH]; PIECE];
-    for tokens in tokens.chunks(PIECE) {
-        for (out, &token) in piece.iter_mut().zip(tokens) {
-            *out = convert(token);
-        }
-        bytes.extend_from_slice(piece[..tokens.len()].as_flattened());
+    let more = tokens.len() * WIDTH;
+    bytes.reserve(more);
+    let room = bytes.spare_capacity_mut().as_chunks_mut::<WIDTH>().0;
+    for (to, &token) in room.iter_mut().zip(tokens) {
+        *to = convert(token).map(MaybeUninit::new);
     }
+    // SAFETY: `reserve` made room for `more` bytes, which the loop has filled: it is as long as the shorter of its sides, and there are
+    // at least as many chunks as tokens.
+    unsafe { bytes.set_len(bytes.len() + more) };
 }
 
 /// Appends the ids in `bytes`, of whatever alignment, to `out`; bytes that make no whole token at the end are left out.

@@ -61,6 +61,12 @@ impl Cuts {
         (usize::try_from(hash / 64).unwrap_or_default(), hash % 64)
     }
 
+    /// Whether some merge result joins the last byte of one character and the first of the next, and has either of them in part.
+    #[inline(always)]
+    pub fn joins_in_part(&self, last: u8, first: u8) -> bool {
+        self.part[usize::from(last)][usize::from(first / 64)] >> (first % 64) & 1 != 0
+    }
+
     /// The end of the segment of `word` that begins at `start`. `word` is text.
     #[inline(always)]
     pub fn end(&self, word: &[u8], start: usize) -> usize {
@@ -68,8 +74,7 @@ impl Cuts {
         let mut at = start + width;
         while at < word.len() {
             let (right, width) = character(word, at);
-            let (last, first) = (word[at - 1], word[at]);
-            let part = self.part[usize::from(last)][usize::from(first / 64)] >> (first % 64) & 1;
+            let part = u64::from(self.joins_in_part(word[at - 1], word[at]));
             let (set, bit) = self.bit(u64::from(left) << 32 | u64::from(right));
             if (self.whole[set] >> bit | part) & 1 == 0 {
                 return at;

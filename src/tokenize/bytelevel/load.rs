@@ -10,6 +10,7 @@ use super::super::file::AddedToken;
 use super::super::merge::{ID_LIMIT, Pairs};
 use super::super::opened::Opened;
 use super::cuts::Cuts;
+use super::letters::Letters;
 use super::nfc::nfc;
 use super::scan::Pattern;
 use super::{ByteLevel, Bytes};
@@ -107,16 +108,18 @@ impl ByteLevel {
             }
             spans.push((start, results.len()));
         }
-        let cuts = Cuts::new(spans.iter().map(|&(start, end)| &results[start..end]));
+        let results = || spans.iter().map(|&(start, end)| &results[start..end]);
+        let cuts = Cuts::new(results());
         let merges: Vec<(u32, u32, u32)> = merges
             .iter()
             .map(|merge| (vocabulary.id(merge.left), vocabulary.id(merge.right), vocabulary.id(merge.result)))
             .collect();
         let pairs = Pairs::new(&merges)?;
         let bytes = Bytes::new(&symbols, &pairs).ok_or("all pairs of its bytes have a merge")?;
+        let letters = Letters::new(&bytes.symbols, &pairs, &merges, results());
         let (raw, normalized) = added_tokens(added, nfc)?;
         let whole = model.ignore_merges.unwrap_or(false).then(|| vocabulary.clone());
-        Ok(Self { nfc, pattern, raw, normalized, bytes, pairs, cuts, whole, decoder })
+        Ok(Self { nfc, pattern, raw, normalized, bytes, letters, pairs, cuts, whole, decoder })
     }
 }
 

@@ -7,6 +7,7 @@
 mod cache;
 mod classes;
 mod cuts;
+mod letters;
 mod load;
 mod masks;
 mod nfc;
@@ -21,6 +22,7 @@ pub use self::scan::CL100K;
 
 use self::cache::{Cache, Found, Key, SHORT};
 use self::cuts::Cuts;
+use self::letters::Letters;
 use self::masks::BLOCK;
 use self::scan::{Pattern, Scanner};
 use super::added::{AddedTokens, Part};
@@ -45,6 +47,7 @@ pub struct ByteLevel {
     /// Tokens that are split out of the normalized text.
     normalized: Option<AddedTokens>,
     bytes: Bytes,
+    letters: Letters,
     pairs: Pairs,
     cuts: Cuts,
     /// Words that are pieces are those pieces whatever the merges say (`ignore_merges`).
@@ -259,8 +262,12 @@ impl Worker<'_> {
     }
 
     fn merge(&mut self, word: &[u8], ids: &mut Vec<u32>) {
-        let ByteLevel { bytes, pairs, .. } = self.tokenizer;
+        let ByteLevel { bytes, letters, pairs, cuts, .. } = self.tokenizer;
         self.merger.symbols.clear();
+        if !word.is_ascii() {
+            letters.begin(word, &bytes.symbols, cuts, &mut self.merger.symbols);
+            return self.merger.merge(pairs, ids);
+        }
         self.merger.symbols.extend(word.iter().map(|byte| bytes.symbols[usize::from(*byte)]));
         if word.len() <= SCAN {
             let ranks = word.windows(2).map(|two| bytes.rank(two[0], two[1]));

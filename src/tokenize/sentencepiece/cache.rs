@@ -19,10 +19,10 @@ pub const MEDIUM: usize = 16;
 const LONG: usize = 4096;
 
 /// Two-way sets of the first table: 2^15 of 32 bytes, 1 MiB.
-const SMALL_BITS: u32 = 15;
+const SMALL_BITS: u32 = 16;
 
 /// Two-way sets of the second table: 2^14 of 64 bytes, 1 MiB.
-const MEDIUM_BITS: u32 = 14;
+const MEDIUM_BITS: u32 = 16;
 
 /// Slots of the pools.
 const SLOT_BITS: u32 = 16;
@@ -98,6 +98,8 @@ pub struct Cache {
     medium: Vec<MediumSet>,
     slots: Vec<Pooled>,
     used: usize,
+    /// Bytes of the shortest segment in the pools.
+    shortest: usize,
     texts: Vec<u8>,
     ids: Vec<u32>,
 }
@@ -138,6 +140,7 @@ impl Cache {
             medium: vec![MediumSet([medium; 2]); 1 << MEDIUM_BITS],
             slots: vec![Pooled::default(); 1 << SLOT_BITS],
             used: 0,
+            shortest: usize::MAX,
             texts: Vec::new(),
             ids: Vec::new(),
         }
@@ -172,7 +175,7 @@ impl Cache {
             return true;
         }
         // Short ones of more than six ids are in the pools too.
-        if segment.len() > LONG || self.used == 0 {
+        if segment.len() > LONG || segment.len() < self.shortest {
             return false;
         }
         let hash = xxh3_64(segment);
@@ -213,6 +216,7 @@ impl Cache {
         if self.used * 2 >= self.slots.len() || self.texts.len() + segment.len() > POOL {
             self.slots.fill(Pooled::default());
             self.used = 0;
+            self.shortest = usize::MAX;
             self.texts.clear();
             self.ids.clear();
         }
@@ -224,6 +228,7 @@ impl Cache {
         }
         self.slots[at] = Pooled { hash, text, ids: first, length, count };
         self.used += 1;
+        self.shortest = self.shortest.min(segment.len());
         self.texts.extend_from_slice(segment);
         self.ids.extend_from_slice(ids);
     }

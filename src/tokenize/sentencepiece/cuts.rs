@@ -33,8 +33,8 @@ use super::index;
 
 /// The places where a text may be cut, by the characters on either side.
 pub struct Cuts {
-    /// For ASCII pairs, `left << 7 | right`: 1 to cut, 0 not to.
-    ascii: Box<[u8; 1 << 14]>,
+    /// For ASCII pairs, as the two bytes are read at once (`right << 8 | left`): 1 to cut, 0 not to. Of no account for others.
+    ascii: Box<[u8; 1 << 16]>,
     /// For all other pairs: a set of bits by hash.
     bits: Box<[u64]>,
     /// How far a hash is shifted to become the number of a bit.
@@ -61,7 +61,7 @@ impl Cuts {
         let bits = (others * 32).next_power_of_two().max(1 << 10);
         let shift = 64 - bits.trailing_zeros();
         let mut cuts = Self {
-            ascii: Box::new([1; 1 << 14]),
+            ascii: Box::new([1; 1 << 16]),
             bits: vec![0; bits / 64].into(),
             shift,
             opener: opener.map_or(u32::MAX, u32::from),
@@ -70,7 +70,7 @@ impl Cuts {
         for &(left, right) in pairs {
             let (left, right) = (u32::from(left), u32::from(right));
             if left < 128 && right < 128 {
-                cuts.ascii[(left << 7 | right) as usize] = 0;
+                cuts.ascii[(right << 8 | left) as usize] = 0;
             } else {
                 let bit = hash(left, right) >> shift;
                 cuts.bits[index(bit / 64)] |= 1 << (bit % 64);
@@ -80,7 +80,7 @@ impl Cuts {
             let unknown: Vec<u8> = (0..128).filter(|&byte| !known.contains(&char::from(byte))).collect();
             for &left in &unknown {
                 for &right in &unknown {
-                    cuts.ascii[usize::from(left) << 7 | usize::from(right)] = 0;
+                    cuts.ascii[usize::from(u16::from_le_bytes([left, right]))] = 0;
                 }
             }
         }
@@ -110,20 +110,31 @@ impl Cuts {
     /// its end).
     #[inline]
     pub fn block(&self, text: &[u8], at: usize, before: &mut u32) -> u64 {
-        let Some(bytes) = text[at..].first_chunk::<64>() else { return 0 };
-        if bytes.iter().fold(0, |all, byte| all | byte) >= 0x80 {
+        let Some(bytes) = text[at..].first_chunk::<65>() else { return 0 };
+        if bytes[..64].iter().fold(0, |all, byte| all | byte) >= 0x80 {
             return self.mixed(text, at, before);
         }
-        let ascii = |left: u8, right: u8| u64::from(self.ascii[(usize::from(left) << 7 | usize::from(right)) & 0x3FFF]);
-        let mut cuts = match u8::try_from(*before) {
-            Ok(left) if left < 128 => ascii(left, bytes[0]),
+        let first = match u8::try_from(*before) {
+            Ok(left) if left < 128 => self.ascii(left, bytes[0]),
             _ => self.beyond(*before, u32::from(bytes[0])),
         };
-        for i in 1..64 {
-            cuts |= ascii(bytes[i - 1], bytes[i]) << i;
+        // Bit `i`: a cut before byte `i + 1`; the last is the next block's. By eights, so that all is unrolled.
+        let mut cuts = 0;
+        for eight in 0..8 {
+            let mut bits = 0;
+            for i in 0..8 {
+                bits |= self.ascii(bytes[8 * eight + i], bytes[8 * eight + i + 1]) << i;
+            }
+            cuts |= bits << (8 * eight);
         }
         *before = u32::from(bytes[63]);
-        cuts
+        first | cuts << 1
+    }
+
+    /// Whether there is a cut between two ASCII characters: 1, or 0.
+    #[inline(always)]
+    fn ascii(&self, left: u8, right: u8) -> u64 {
+        u64::from(self.ascii[usize::from(u16::from_le_bytes([left, right]))])
     }
 
     /// The same for a block that is not all ASCII.
@@ -139,7 +150,7 @@ impl Cuts {
                 continue;
             }
             let cut = if left | right < 128 {
-                u64::from(self.ascii[(left << 7 | right) as usize & 0x3FFF])
+                u64::from(self.ascii[(right << 8 | left) as usize & 0xFFFF])
             } else {
                 self.beyond(left, right)
             };

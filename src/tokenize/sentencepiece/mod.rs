@@ -228,8 +228,10 @@ impl Worker<'_> {
                     self.segment(start, end, &mut out, sink.ids);
                     start = end;
                 }
-                out.flush(sink.ids);
-                sink.passed()?;
+                if out.filled > Out::FULL {
+                    out.flush(sink.ids);
+                    sink.passed()?;
+                }
                 block += BLOCK;
             }
             if last {
@@ -294,8 +296,11 @@ struct Out {
 }
 
 impl Out {
-    /// A block ends at most 64 segments of at most six ids.
-    const ROOM: usize = 64 * 6 + 8;
+    /// So many go to the caller at once.
+    const FULL: usize = 512;
+
+    /// A block, which ends at most 64 segments of at most six ids, may begin when it is not yet full.
+    const ROOM: usize = Self::FULL + 64 * 6 + 8;
 
     #[inline(always)]
     fn put(&mut self, packed: Packed) {
