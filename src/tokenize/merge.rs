@@ -99,9 +99,10 @@ impl Pairs {
         }
     }
 
-    /// The result of a rank.
+    /// The result of a rank; 0 for [`NONE`].
+    #[inline(always)]
     pub fn result(&self, rank: u32) -> u32 {
-        self.results[rank as usize]
+        self.results.get(rank as usize).copied().unwrap_or(0)
     }
 }
 
@@ -136,12 +137,11 @@ fn key(rank: u32, at: usize) -> i32 {
     if rank == NONE { i32::MAX } else { (rank << PLACE_BITS) as i32 | at as i32 }
 }
 
-/// The rank and the place of a key.
+/// The place of a key.
 #[expect(clippy::cast_sign_loss, reason = "no key is negative")]
 #[inline(always)]
-fn unkey(key: i32) -> (usize, usize) {
-    let key = key as usize;
-    (key >> PLACE_BITS, key & (SCAN - 1))
+fn place(key: i32) -> usize {
+    key as usize & (SCAN - 1)
 }
 
 /// The first symbol alive after a place.
@@ -165,6 +165,8 @@ pub struct Merger {
     pub symbols: Vec<u32>,
     /// The key of each symbol with the next, of up to [`SCAN`].
     keys: [[i32; LANES]; SCAN / LANES],
+    /// What it becomes with the next, where that has a rank: looked up with the rank, so that a join need not wait for it.
+    joined: [[u32; LANES]; SCAN / LANES],
     queue: Queue,
     next: Vec<u32>,
     previous: Vec<u32>,
@@ -177,7 +179,9 @@ impl Merger {
             return self.queue(pairs, ids);
         }
         for (at, two) in self.symbols.windows(2).enumerate() {
-            self.keys[at / LANES][at % LANES] = key(pairs.rank(two[0], two[1]), at);
+            let rank = pairs.rank(two[0], two[1]);
+            self.keys[at / LANES][at % LANES] = key(rank, at);
+            self.joined[at / LANES][at % LANES] = pairs.result(rank);
         }
         self.end_keys();
         self.scan(pairs, ids);
@@ -195,6 +199,7 @@ impl Merger {
     pub fn merge_ranked(&mut self, pairs: &Pairs, ranks: impl Iterator<Item = u32>, ids: &mut Vec<u32>) {
         for (at, rank) in ranks.enumerate() {
             self.keys[at / LANES][at % LANES] = key(rank, at);
+            self.joined[at / LANES][at % LANES] = pairs.result(rank);
         }
         self.end_keys();
         self.scan(pairs, ids);
@@ -203,7 +208,7 @@ impl Merger {
     /// Takes the least pair, the leftmost of equals, until none has a merge. Symbols stay where they are: one that was joined to
     /// the one before it is no longer alive.
     fn scan(&mut self, pairs: &Pairs, ids: &mut Vec<u32>) {
-        let Self { symbols, keys, .. } = self;
+        let Self { symbols, keys, joined, .. } = self;
         if symbols.is_empty() {
             return;
         }
@@ -221,17 +226,20 @@ impl Merger {
             if least == i32::MAX {
                 break;
             }
-            let (rank, at) = unkey(least);
+            let at = place(least);
             // There is one: the pair has a right symbol.
             let right = after(alive, at).unwrap_or(at);
             alive &= !(1 << right);
-            let symbol = pairs.results[rank];
+            let symbol = joined[at / LANES][at % LANES];
             symbols[at] = symbol;
             groups[right / LANES][right % LANES] = i32::MAX;
-            groups[at / LANES][at % LANES] =
-                after(alive, at).map_or(i32::MAX, |next| key(pairs.rank(symbol, symbols[next]), at));
+            let rank = after(alive, at).map_or(NONE, |next| pairs.rank(symbol, symbols[next]));
+            groups[at / LANES][at % LANES] = key(rank, at);
+            joined[at / LANES][at % LANES] = pairs.result(rank);
             if let Some(before) = before(alive, at) {
-                groups[before / LANES][before % LANES] = key(pairs.rank(symbols[before], symbol), before);
+                let rank = pairs.rank(symbols[before], symbol);
+                groups[before / LANES][before % LANES] = key(rank, before);
+                joined[before / LANES][before % LANES] = pairs.result(rank);
             }
         }
         while alive != 0 {

@@ -30,14 +30,33 @@ fn random(seed: u64) -> Value {
     let mut operands = common.clone();
     let mut merges: Vec<Value> = Vec::new();
     let lines = dice.roll(2) == 0;
-    for _ in 0..dice.roll(80) {
-        let (left, right) = (operands[dice.roll(operands.len())].clone(), operands[dice.roll(operands.len())].clone());
-        merges.push(if lines { json!(format!("{left} {right}")) } else { json!([left, right]) });
-        let result = left + &right;
-        if !pieces.contains(&result) {
-            pieces.push(result.clone());
+    // Some make whole characters: at once, as trained ones do, or after pairs that take their bytes.
+    let mut characters: Vec<(usize, String, String)> = Vec::new();
+    if dice.roll(3) > 0 {
+        let soon = if dice.roll(2) == 0 { 1 } else { 60 };
+        let bytes = |range: std::ops::Range<usize>| common[range].concat();
+        characters.push((dice.roll(soon), bytes(6..7), bytes(7..8)));
+        let half = dice.roll(soon);
+        let whole = half + dice.roll(soon);
+        if dice.roll(2) == 0 {
+            characters.extend([(half, bytes(8..9), bytes(9..10)), (whole, bytes(8..10), bytes(10..11))]);
+        } else {
+            characters.extend([(half, bytes(9..10), bytes(10..11)), (whole, bytes(8..9), bytes(9..11))]);
         }
-        operands.push(result);
+    }
+    for turn in 0..dice.roll(80) {
+        let mut joins: Vec<(String, String)> =
+            characters.extract_if(.., |of| of.0 <= turn).map(|(_, left, right)| (left, right)).collect();
+        let mut operand = || operands[dice.roll(operands.len())].clone();
+        joins.push((operand(), operand()));
+        for (left, right) in joins {
+            merges.push(if lines { json!(format!("{left} {right}")) } else { json!([left, right]) });
+            let result = left + &right;
+            if !pieces.contains(&result) {
+                pieces.push(result.clone());
+            }
+            operands.push(result);
+        }
     }
     let whole = dice.roll(3) == 0;
     if whole {
