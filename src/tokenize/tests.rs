@@ -262,6 +262,32 @@ fn a_backend_that_differs_is_an_error_or_with_auto_falls_back() {
     assert!(auto.warnings.last().unwrap().contains("source `web`"));
 }
 
+/// A source's bytes are counted over its documents: the one that goes beyond them is looked at as far as they go.
+#[test]
+fn a_document_is_judged_as_far_as_its_sources_bytes_go() {
+    let (_folder, path) = small(&|_| {});
+    // The same but for `ab`, which its reference does not join.
+    let (_other_folder, other_path) = small(&|json| json["model"]["merges"] = serde_json::json!([]));
+    let loaded = load(&path, &spec(Bos::None, None, &[])).unwrap();
+    let other = TokenizerFile::read(&other_path).unwrap();
+    let sampling = || {
+        let reference = Reference::load(&Opened::of(&other, &[]).unwrap(), None).unwrap();
+        let judge = Judge::begin(reference, &[], &|| Ok(Vec::new()), Backend::Fast, &other_path, &|| true).unwrap();
+        Sampling::new(judge, &[100])
+    };
+    let differs = |sampling: &Sampling, text: &str| {
+        let mut encoder = loaded.tokenizer.encoder();
+        sampling.document((0, "web"), 0, text, &mut *encoder, "fast").is_err()
+    };
+    let first = "b".repeat(60);
+    for (before, found) in [(38, true), (39, false), (40, false)] {
+        let sampling = sampling();
+        assert!(!differs(&sampling, &first));
+        assert_eq!(differs(&sampling, &("b".repeat(before) + "abbb")), found, "{before}");
+        assert!(!differs(&sampling, "ab"), "enough was seen");
+    }
+}
+
 #[test]
 fn the_versions_named_in_manifests_are_those_locked() {
     let lock = fs_err::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();

@@ -5,6 +5,8 @@
 //! outside ASCII is left to the definition in the folder's root, from the start of the word that it stands in.
 
 use super::Sink;
+#[cfg(not(target_arch = "x86_64"))]
+use plain::{lower_sixteen, masks};
 
 /// One in every byte.
 const ONES: u64 = u64::from_le_bytes([1; 8]);
@@ -111,13 +113,6 @@ fn lower_sixteen<const KEPT: bool>(bytes: (u64, u64), mask: (u64, u64)) -> (u64,
     unsafe { lower::<KEPT>(bytes, mask) }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-#[inline]
-fn lower_sixteen<const KEPT: bool>(bytes: (u64, u64), mask: (u64, u64)) -> (u64, u64) {
-    let half = |bytes: u64, mask: u64| (if KEPT { lower(bytes & !HIGH) } else { bytes | ONES << 5 }) & mask;
-    (half(bytes.0, mask.0), half(bytes.1, mask.1))
-}
-
 /// Bytes of a block.
 pub(super) const BLOCK: usize = 64;
 
@@ -148,6 +143,7 @@ impl Iterator for Whole {
 }
 
 /// A bit for each byte of a block: whether it belongs to a word, and whether it is not ASCII.
+#[cfg_attr(test, derive(Debug, PartialEq))]
 struct Masks {
     word: u64,
     foreign: u64,
@@ -188,18 +184,29 @@ fn masks<const KEPT: bool>(block: &[u8; BLOCK]) -> Masks {
     masks
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-#[inline]
-fn masks<const KEPT: bool>(block: &[u8; BLOCK]) -> Masks {
-    // The high bits of eight bytes, side by side.
-    let gathered = |high: u64| (high & HIGH).wrapping_mul(0x0002_0408_1020_4081) >> 56;
-    let mut masks = Masks { word: 0, foreign: 0 };
-    for (part, bytes) in block.as_chunks::<8>().0.iter().enumerate() {
-        let bytes = u64::from_le_bytes(*bytes);
-        masks.word |= gathered(in_words::<KEPT>(bytes & !HIGH) & !bytes) << (8 * part);
-        masks.foreign |= gathered(bytes) << (8 * part);
+/// What other processors do instead; here it is held against what this one does.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+mod plain {
+    use super::{BLOCK, HIGH, Masks, ONES, in_words, lower};
+
+    #[inline]
+    pub(super) fn lower_sixteen<const KEPT: bool>(bytes: (u64, u64), mask: (u64, u64)) -> (u64, u64) {
+        let half = |bytes: u64, mask: u64| (if KEPT { lower(bytes & !HIGH) } else { bytes | ONES << 5 }) & mask;
+        (half(bytes.0, mask.0), half(bytes.1, mask.1))
     }
-    masks
+
+    #[inline]
+    pub(super) fn masks<const KEPT: bool>(block: &[u8; BLOCK]) -> Masks {
+        // The high bits of eight bytes, side by side.
+        let gathered = |high: u64| (high & HIGH).wrapping_mul(0x0002_0408_1020_4081) >> 56;
+        let mut masks = Masks { word: 0, foreign: 0 };
+        for (part, bytes) in block.as_chunks::<8>().0.iter().enumerate() {
+            let bytes = u64::from_le_bytes(*bytes);
+            masks.word |= gathered(in_words::<KEPT>(bytes & !HIGH) & !bytes) << (8 * part);
+            masks.foreign |= gathered(bytes) << (8 * part);
+        }
+        masks
+    }
 }
 
 /// Hands over the whole words from byte `at` on, which is in no word, as far as the text is ASCII and whole blocks. Gives the byte
@@ -248,4 +255,35 @@ pub(super) fn words<const KEPT: bool>(text: &[u8], at: usize, sink: &mut impl Si
 fn place(bits: u64) -> usize {
     // At most 64.
     usize::try_from(bits.trailing_zeros()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn processors_agree_on_masks(bytes in proptest::array::uniform32(any::<[u8; 2]>())) {
+            let block: [u8; BLOCK] = bytes.as_flattened().try_into().unwrap();
+            prop_assert_eq!(masks::<true>(&block), plain::masks::<true>(&block));
+            prop_assert_eq!(masks::<false>(&block), plain::masks::<false>(&block));
+        }
+
+        #[test]
+        fn processors_agree_on_lower_case(
+            word in proptest::array::uniform16(0x21_u8..0x7F),
+            plain_word in proptest::array::uniform16(prop_oneof![b'0'..=b'9', b'A'..=b'Z', b'a'..=b'z']),
+            length in 0_usize..=16,
+        ) {
+            let mask = halves(KEPT_BYTES[16 - length..].first_chunk().unwrap());
+            let (kept, dropped) = (halves(&word), halves(&plain_word));
+            prop_assert_eq!(lower_sixteen::<true>(kept, mask), plain::lower_sixteen::<true>(kept, mask));
+            prop_assert_eq!(lower_sixteen::<false>(dropped, mask), plain::lower_sixteen::<false>(dropped, mask));
+            let lower: Vec<u8> = word.iter().take(length).map(u8::to_ascii_lowercase).collect();
+            let (low, high) = sixteen::<true>(&word, 0, length);
+            prop_assert_eq!(&[low.to_le_bytes(), high.to_le_bytes()].concat()[..length], &lower[..]);
+        }
+    }
 }

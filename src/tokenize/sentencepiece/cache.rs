@@ -19,10 +19,10 @@ pub const MEDIUM: usize = 16;
 const LONG: usize = 4096;
 
 /// Two-way sets of the first table: 2^15 of 32 bytes, 1 MiB.
-const SMALL_BITS: u32 = 16;
+const SMALL_BITS: u32 = 15;
 
 /// Two-way sets of the second table: 2^14 of 64 bytes, 1 MiB.
-const MEDIUM_BITS: u32 = 16;
+const MEDIUM_BITS: u32 = 14;
 
 /// Slots of the pools.
 const SLOT_BITS: u32 = 16;
