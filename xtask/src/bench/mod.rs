@@ -17,6 +17,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use syllabus::curriculum::checked::{Backend, Bos, TokenizerSpec};
+use syllabus::tokenize::fast::Fast;
+use syllabus::tokenize::file::TokenizerFile;
+use syllabus::tokenize::opened::Opened;
 
 use crate::testing::{cargo, target};
 
@@ -216,8 +219,10 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         let loaded = syllabus::tokenize::load(&path, &spec)?;
         let load = start.elapsed().as_secs_f64();
         rows.push(Row { tokenizer: name.clone(), what: "load", run: 0, seconds: load });
-        let mut alone = Vec::new();
+        let (mut alone, mut fastokens) = (Vec::new(), Vec::new());
         let (mut whole, mut remix) = (Vec::new(), Vec::new());
+        let file = TokenizerFile::read(&path)?;
+        let other = Fast::load(&Opened::of(&file, &[])?, None).ok();
         let yaml = scratch.join("bench.yaml");
         for run in 0..arguments.runs {
             let (seconds, tokens) = tokenize(loaded.tokenizer.as_ref(), &documents, arguments.threads)?;
@@ -226,6 +231,11 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
             if run == 0 {
                 // Nearly all of what was tokenized is also mixed, packed and written.
                 fs_err::write(&yaml, curriculum(&path, &eos, &sources, tokens / 10 * 9)?)?;
+            }
+            if let Some(other) = &other {
+                let (seconds, _) = tokenize(other, &documents, arguments.threads)?;
+                fastokens.push(seconds);
+                rows.push(Row { tokenizer: name.clone(), what: "tokenize, fastokens", run, seconds });
             }
             let seconds = compile(root, &out, &yaml, arguments.threads)?;
             whole.push(seconds);
@@ -253,6 +263,13 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
             alone / whole,
             (load + alone) / whole
         );
+        if !fastokens.is_empty() {
+            let fastokens = median(fastokens);
+            println!(
+                "{name}: `fastokens` tokenizing alone {fastokens:.2} s; whole compile {:.2} of its speed",
+                fastokens / whole
+            );
+        }
         if others {
             encoders::compare(root, &scratch, (&name, &path), &loaded, &slice, arguments.runs)?;
         }
