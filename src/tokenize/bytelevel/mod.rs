@@ -1,8 +1,9 @@
 //! Byte-level BPE (GPT-2, GPT-NeoX, OLMo-2, Qwen, Llama-3).
 //!
 //! A text is split into words by a pattern, and each word's bytes are merged. Words are found block by block from sets of bits
-//! ([`masks`], [`scan`]), looked up in a cache ([`cache`]), and only new ones are merged. [`load`] knows which files are served
-//! here, and refuses the others, so that another backend serves them.
+//! ([`masks`], [`scan`]), looked up in a cache ([`cache`]), and only new ones are merged, beginning with whole characters where
+//! that is as good ([`letters`]). [`load`] knows which files are served here, and refuses the others, so that another backend
+//! serves them.
 
 mod cache;
 mod classes;
