@@ -58,6 +58,13 @@ fn random(seed: u64) -> Value {
             operands.push(result);
         }
     }
+    // Some have merges before those that make their operands.
+    if dice.roll(3) == 0 {
+        for _ in 0..merges.len() {
+            let (one, other) = (dice.roll(merges.len()), dice.roll(merges.len()));
+            merges.swap(one, other);
+        }
+    }
     let whole = dice.roll(3) == 0;
     if whole {
         // Words that no merge makes.
