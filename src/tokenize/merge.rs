@@ -1,9 +1,8 @@
 //! The merging itself: of all neighbouring symbols that have a merge, the pair of least rank becomes one, and so on.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use super::long::Long;
 
-/// Up to so many symbols the least pair is found by looking at all; beyond, by a queue.
+/// Up to so many symbols the least pair is found by looking at all; beyond, as [`Long`] does.
 pub const SCAN: usize = 64;
 
 /// The rank of a pair without a merge.
@@ -104,6 +103,12 @@ impl Pairs {
     pub fn result(&self, rank: u32) -> u32 {
         self.results.get(rank as usize).copied().unwrap_or(0)
     }
+
+    /// Left and right of a rank.
+    #[inline(always)]
+    pub fn operands(&self, rank: u32) -> (u32, u32) {
+        self.operands[rank as usize]
+    }
 }
 
 #[inline(always)]
@@ -167,16 +172,14 @@ pub struct Merger {
     keys: [[i32; LANES]; SCAN / LANES],
     /// What it becomes with the next, where that has a rank: looked up with the rank, so that a join need not wait for it.
     joined: [[u32; LANES]; SCAN / LANES],
-    queue: Queue,
-    next: Vec<u32>,
-    previous: Vec<u32>,
+    long: Long,
 }
 
 impl Merger {
     /// Appends the ids of the symbols.
     pub fn merge(&mut self, pairs: &Pairs, ids: &mut Vec<u32>) {
         if self.symbols.len() > SCAN {
-            return self.queue(pairs, ids);
+            return self.long.merge(pairs, &mut self.symbols, ids);
         }
         for (at, two) in self.symbols.windows(2).enumerate() {
             let rank = pairs.rank(two[0], two[1]);
@@ -245,129 +248,6 @@ impl Merger {
         while alive != 0 {
             ids.push(symbols[alive.trailing_zeros() as usize]);
             alive &= alive - 1;
-        }
-    }
-
-    /// The same for long segments, in time near linear: places wait in one list a rank, ranks in a heap.
-    ///
-    /// A join makes a symbol longer than both it was made of, so a pair with the new symbol is not the pair just joined: the
-    /// list being worked through never grows. It is left, and put back, when a pair of lesser rank has arisen.
-    fn queue(&mut self, table: &Pairs, ids: &mut Vec<u32>) {
-        const END: u32 = u32::MAX;
-        let Self { symbols, queue, next, previous, .. } = self;
-        let length = u32::try_from(symbols.len()).unwrap_or(END);
-        next.clear();
-        next.extend((1..=length).map(|i| if i == length { END } else { i }));
-        previous.clear();
-        previous.extend((0..length).map(|i| i.checked_sub(1).unwrap_or(END)));
-        for (at, pair) in (0_u32..).zip(symbols.windows(2)) {
-            queue.push(table.rank(pair[0], pair[1]), at);
-        }
-        while let Some((rank, mut places)) = queue.pop() {
-            let ((left, right), id) = (table.operands[rank as usize], table.results[rank as usize]);
-            let mut done = 0;
-            for &at in &places {
-                if queue.least() < rank {
-                    break;
-                }
-                done += 1;
-                let after = next[at as usize];
-                // Entries whose pair has changed since; a symbol that was joined to the one before it is END.
-                if after == END || symbols[at as usize] != left || symbols[after as usize] != right {
-                    continue;
-                }
-                symbols[at as usize] = id;
-                symbols[after as usize] = END;
-                let beyond = next[after as usize];
-                next[at as usize] = beyond;
-                if beyond != END {
-                    previous[beyond as usize] = at;
-                    queue.push(table.rank(id, symbols[beyond as usize]), at);
-                }
-                let before = previous[at as usize];
-                if before != END {
-                    queue.push(table.rank(symbols[before as usize], id), before);
-                }
-            }
-            places.drain(..done);
-            queue.put_back(rank, places);
-        }
-        let mut at = 0;
-        while at != END {
-            ids.push(symbols[at as usize]);
-            at = next[at as usize];
-        }
-    }
-}
-
-/// Places by rank.
-#[derive(Debug, Default)]
-struct Queue {
-    /// Ranks whose list is not empty, the least first.
-    ranks: BinaryHeap<Reverse<u32>>,
-    /// For each rank, 1 + the number of its list; 0 when it has none.
-    lists_by_rank: Vec<u32>,
-    lists: Vec<Vec<u32>>,
-    /// Lists not in use.
-    free: Vec<u32>,
-}
-
-impl Queue {
-    /// The least rank; `u32::MAX` when there is none.
-    fn least(&self) -> u32 {
-        self.ranks.peek().map_or(u32::MAX, |rank| rank.0)
-    }
-
-    fn push(&mut self, rank: u32, at: u32) {
-        if rank == u32::MAX {
-            return;
-        }
-        let list = self.list(rank);
-        self.lists[list].push(at);
-    }
-
-    /// The list of a rank, which joins the queue if it is not there.
-    fn list(&mut self, rank: u32) -> usize {
-        let place = rank as usize;
-        if place >= self.lists_by_rank.len() {
-            self.lists_by_rank.resize(place + 1, 0);
-        }
-        if let Some(list) = self.lists_by_rank[place].checked_sub(1) {
-            return list as usize;
-        }
-        let list = self.free.pop().unwrap_or_else(|| {
-            self.lists.push(Vec::new());
-            u32::try_from(self.lists.len() - 1).unwrap_or(u32::MAX)
-        });
-        self.lists_by_rank[place] = list + 1;
-        self.ranks.push(Reverse(rank));
-        list as usize
-    }
-
-    /// Takes out the least rank with its places, ascending.
-    fn pop(&mut self) -> Option<(u32, Vec<u32>)> {
-        let rank = self.ranks.pop()?.0;
-        let list = std::mem::take(&mut self.lists_by_rank[rank as usize]) - 1;
-        let mut places = std::mem::take(&mut self.lists[list as usize]);
-        self.free.push(list);
-        // Mostly they are in order already.
-        if !places.is_sorted() {
-            places.sort_unstable();
-        }
-        Some((rank, places))
-    }
-
-    /// Puts back what is left of a list, or only its memory.
-    fn put_back(&mut self, rank: u32, places: Vec<u32>) {
-        if !places.is_empty() {
-            let list = self.list(rank);
-            let newer = std::mem::replace(&mut self.lists[list], places);
-            self.lists[list].extend(newer);
-        } else if let Some(&list) = self.free.last() {
-            let slot = &mut self.lists[list as usize];
-            if slot.capacity() < places.capacity() {
-                *slot = places;
-            }
         }
     }
 }

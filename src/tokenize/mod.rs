@@ -9,6 +9,7 @@ pub mod faithful;
 pub mod fast;
 pub mod file;
 pub mod judge;
+mod long;
 mod merge;
 pub mod merges;
 pub mod opened;

@@ -77,6 +77,8 @@ impl Merges {
 
     /// Appends the symbols of a segment's characters.
     fn symbols(&self, segment: &[u8], symbols: &mut Vec<u32>) {
+        // Mostly a symbol a byte.
+        symbols.reserve(segment.len());
         let mut at = 0;
         let mut fused = false;
         while at < segment.len() {

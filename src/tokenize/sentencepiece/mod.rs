@@ -43,6 +43,9 @@ const BLOCK: usize = 64;
 /// their short texts come in several pieces.
 const PIECE: usize = if cfg!(test) { 256 } else { 16 << 10 };
 
+/// Bytes of the buffer that are kept from one word to the next: a long segment must not stay in memory.
+const KEPT: usize = 1 << 18;
+
 /// A SentencePiece-BPE tokenizer.
 #[derive(Debug)]
 pub struct SentencePiece {
@@ -239,6 +242,8 @@ impl Worker<'_> {
                     self.segment(start, length, &mut out, sink.ids);
                 }
                 out.flush(sink.ids);
+                self.text.clear();
+                self.text.shrink_to(KEPT);
                 return Ok(());
             }
             self.text.truncate(length);
