@@ -17,6 +17,7 @@ pub mod inspect;
 pub mod ledger;
 pub mod mix;
 pub mod plan;
+mod prefetch;
 pub mod preview;
 pub mod report;
 pub mod sample;

@@ -183,8 +183,8 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'
     // What the mix kept of all documents makes room for what is written now.
     drop(streams);
     drop(survivors);
-    // Giving maps back takes a while, and nobody needs to wait for it.
-    let give_back = move || rayon::spawn(move || drop((stores, compacted)));
+    // Giving maps back takes a while, and nobody needs to wait for it: one thread suffices for most of what follows.
+    rayon::spawn(move || drop((stores, compacted)));
     ledger::write(&options.out.join("ledger.parquet"), &rows)?;
     removed::write(&options.out.join("removed.parquet"), &duplicates, &others, &names)?;
     duplicates.discard()?;
@@ -218,9 +218,7 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'
     manifest.dataset_digest = to_hex(&manifest.recompute_digest()?);
     progress.end();
     #[cfg(feature = "report")]
-    report::write(&manifest, options, watch, progress, memory.free_bytes, give_back)?;
-    #[cfg(not(feature = "report"))]
-    give_back();
+    report::write(&manifest, options, watch, progress, memory.free_bytes)?;
     crate::files::write_whole(&Manifest::path(&options.out), &manifest.to_json()?)?;
     finished::end(work, &request)?;
     whole.end()?;

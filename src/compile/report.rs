@@ -11,16 +11,8 @@ use crate::ingest::Watch;
 use crate::report::model::{Run, StageTime};
 use crate::report::{self, Inputs};
 
-/// Makes the report of what was written and puts it beside; at most `memory` bytes are used, less if less will do. `meanwhile` is
-/// called when one thread suffices for the rest.
-pub fn write(
-    manifest: &Manifest,
-    options: &Options,
-    watch: &Watch,
-    progress: &Timed<'_>,
-    memory: u64,
-    meanwhile: impl FnOnce(),
-) -> Result<()> {
+/// Makes the report of what was written and puts it beside; at most `memory` bytes are used, less if less will do.
+pub fn write(manifest: &Manifest, options: &Options, watch: &Watch, progress: &Timed<'_>, memory: u64) -> Result<()> {
     progress.begin(Stage::Report, None);
     let stages = progress.stages().into_iter();
     let shards = || manifest.phases.iter().flat_map(|phase| &phase.shards);
@@ -36,7 +28,6 @@ pub fn write(
     };
     let memory = (memory / 2).min(report::MEMORY);
     let found = report::of_dataset(Inputs { dir: &options.out, manifest, verification: None, run: Some(run), memory })?;
-    meanwhile();
     report::write(&options.out, &found)?;
     progress.end();
     Ok(())

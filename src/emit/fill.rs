@@ -40,16 +40,27 @@ where
     filled.bytes.resize(windows.len() * size, 0);
     filled.rows.clear();
     filled.fragments.clear();
-    let mut pieces = Vec::new();
-    for (i, window) in windows.zip(filled.bytes.chunks_exact_mut(size)) {
-        pieces.clear();
-        let (source, padding) = find(i, &mut pieces)?;
+    // Of all windows before the first is filled: documents lie anywhere, and the memory is asked for one while another is copied.
+    let (mut pieces, mut found) = (Vec::new(), Vec::new());
+    for i in windows {
+        found.clear();
+        let (source, padding) = find(i, &mut found)?;
+        let segments = &stores[source].segments;
+        pieces.extend(found.iter().map(|piece| (&segments[piece.entry.segment as usize], *piece)));
+        filled.rows.push((u32::try_from(source).unwrap_or(u32::MAX), padding, pieces.len()));
+    }
+    let first_token = |piece: &Piece| piece.entry.start + u64::from(piece.offset);
+    let mut ahead = pieces.iter().skip(1);
+    let mut pieces = pieces.iter();
+    for (window, &(_, padding, end)) in filled.bytes.chunks_exact_mut(size).zip(&filled.rows) {
         let mut start = 0u32;
         let mut rest = window;
-        for piece in &pieces {
+        for (segment, piece) in pieces.by_ref().take(end - filled.fragments.len()) {
+            if let Some((segment, next)) = ahead.next() {
+                segment.fetch_tokens(first_token(next), next.length as usize * width);
+            }
             let (tokens, after) = rest.split_at_mut((piece.length as usize * width).min(rest.len()));
-            stores[source].segments[piece.entry.segment as usize]
-                .tokens(piece.entry.start + u64::from(piece.offset), tokens)?;
+            segment.tokens(first_token(piece), tokens)?;
             filled.fragments.push(Fragment {
                 start,
                 length: piece.length,
@@ -62,8 +73,6 @@ where
         }
         debug_assert_eq!(rest.len(), padding as usize * width);
         fill_with(rest, contract.pad_id, contract.dtype)?;
-        let source = u32::try_from(source).unwrap_or(u32::MAX);
-        filled.rows.push((source, padding, filled.fragments.len()));
     }
     filled.max_id = largest_id(&filled.bytes, contract.dtype);
     Ok(filled)

@@ -30,9 +30,13 @@ use syllabus_reader::format::TokenDtype;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::error::{Error, Result};
+use crate::prefetch::prefetch;
 
 const MAGIC: &[u8; 8] = b"SYLSEG01";
 const HEADER: u64 = 64;
+
+/// Bytes of a document that are asked for before they are copied; the processor sees by itself that more will be.
+const FETCHED: usize = 512;
 
 /// A document of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -273,6 +277,15 @@ impl Segment {
             None => self.file.read_exact_at(out, at)?,
         }
         Ok(())
+    }
+
+    /// Asks the memory for the first of so many token bytes from token `start` on, if they are mapped: they are about to be read.
+    pub fn fetch_tokens(&self, start: u64, bytes: usize) {
+        let map = self.has_tokens.get().and_then(|()| self.map.get());
+        let at = self.tokens_at() + self.width * start;
+        if let Some(bytes) = map.and_then(|map| part(map, at, bytes.min(FETCHED))) {
+            prefetch(bytes);
+        }
     }
 
     /// The token bytes of a row.

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
+use crate::prefetch::prefetch;
+
 /// Where an n-gram stands in a benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Posting {
@@ -46,14 +48,9 @@ impl Filter {
     /// Asks the memory for what [`Self::passes`] will read.
     #[inline]
     pub(super) fn fetch(&self, hash: u64) {
-        #[cfg(target_arch = "x86_64")]
         if let Some(word) = self.words.get(self.place(hash)) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: the address is that of a live word, and a prefetch reads nothing that the program sees.
-            unsafe { _mm_prefetch(std::ptr::from_ref(word).cast(), _MM_HINT_T0) };
+            prefetch(std::slice::from_ref(word));
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = hash;
     }
 
     #[inline]
