@@ -21,8 +21,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use num_rational::BigRational;
+use rayon::prelude::*;
 
 use crate::curriculum::Resolved;
+use crate::curriculum::resolved::SourceFile;
 use crate::error::{Error, Result, or_defect};
 use crate::store::Store;
 use crate::store::journal::Extent;
@@ -113,13 +115,18 @@ pub fn ingest(
                 }
             }
             intervals.iter_mut().for_each(|of: &mut Vec<(u64, u64)>| of.sort_unstable());
-            for (f, file) in resolved.files[s].iter().enumerate() {
-                for unit in decode::units(file, &specs[s])? {
-                    if many {
-                        unit.forget_footer();
-                    }
-                    slots.push(Arc::new(Slot { source: s, file: f, unit, reader: Mutex::new(State::Unopened) }));
+            let units = |file: &SourceFile| -> Result<Vec<Unit>> {
+                let units = decode::units(file, &specs[s])?;
+                if many {
+                    units.iter().for_each(Unit::forget_footer);
                 }
+                Ok(units)
+            };
+            // The first error in the files' order, whatever the threads.
+            let found: Vec<Result<Vec<Unit>>> = resolved.files[s].par_iter().map(units).collect();
+            for (f, units) in found.into_iter().enumerate() {
+                let slot = |unit| Arc::new(Slot { source: s, file: f, unit, reader: Mutex::new(State::Unopened) });
+                slots.extend(units?.into_iter().map(slot));
             }
         }
         covered.push(intervals);

@@ -92,7 +92,7 @@ pub fn detect(source: &SourceBytes) -> Result<Format> {
     };
     if compression != Compression::Plain {
         head.clear();
-        let opened = Stream::open(source, compression)?;
+        let opened = Stream::open_head(source, compression)?;
         opened.take(HEAD).read_to_end(&mut head).map_err(|e| at_start(source, stream::explain(&e, compression)))?;
         if head.starts_with(b"PAR1") || head.starts_with(b"ARROW1") {
             return Err(at_start(source, "a compressed table: decompress it, its pages are compressed already"));

@@ -11,6 +11,7 @@ use crate::Result;
 /// Largest window of Zstandard: 2^27 bytes, 128 MiB, which is also what `zstd` itself accepts unasked.
 const WINDOW_LOG_MAX: u32 = 27;
 const BUFFER: usize = 256 << 10;
+const HEAD_BUFFER: usize = 8 << 10;
 
 /// A decompressing reader. What is wrong with its content shows when it is read; see [`explain`].
 pub enum Stream {
@@ -22,12 +23,21 @@ pub enum Stream {
 impl Stream {
     /// Opens a file from its start.
     pub fn open(source: &SourceBytes, compression: Compression) -> Result<Self> {
+        Self::buffered(source, compression, BUFFER)
+    }
+
+    /// The same for a look at its first bytes.
+    pub fn open_head(source: &SourceBytes, compression: Compression) -> Result<Self> {
+        Self::buffered(source, compression, HEAD_BUFFER)
+    }
+
+    fn buffered(source: &SourceBytes, compression: Compression, buffer: usize) -> Result<Self> {
         let raw = source.reader_at(0);
         Ok(match compression {
             Compression::Plain => Self::Plain(raw),
-            Compression::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, raw)))),
+            Compression::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(buffer, raw)))),
             Compression::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(BUFFER, raw))?;
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(buffer, raw))?;
                 decoder.window_log_max(WINDOW_LOG_MAX)?;
                 Self::Zstd(decoder)
             }

@@ -37,6 +37,21 @@ pub(super) struct Found {
     pub(super) in_phase: Vec<Vec<u64>>,
 }
 
+impl Found {
+    /// A document of a source, of so many tokens, read in so many epochs, and in these phases.
+    fn count(&mut self, source: usize, (length, epochs): (u32, u64), phases: impl IntoIterator<Item = usize>) {
+        if let (Some(lengths), Some(times)) = (self.lengths.get_mut(source), self.times.get_mut(source)) {
+            *lengths.entry(length.into()).or_default() += 1;
+            *times.entry(epochs).or_default() += 1;
+        }
+        for phase in phases {
+            if let Some(count) = self.in_phase.get_mut(phase).and_then(|phase| phase.get_mut(source)) {
+                *count += 1;
+            }
+        }
+    }
+}
+
 /// A fragment: the halves of its document's key, where it ends in the document, and which [`Read`] it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Part {
@@ -163,6 +178,13 @@ fn halves(key: u128) -> (u64, u64) {
 
 /// One document: all its fragments, in any order.
 fn one(parts: &[Part], reads: &[Read], found: &mut Found) {
+    let Some(first) = parts.first() else { return };
+    // Nearly every document is read once, in one phase: there is nothing to sort.
+    if parts.iter().all(|part| part.read == first.read) {
+        let Some(&(source, _, phase)) = reads.get(first.read as usize) else { return };
+        let length = parts.iter().map(|part| part.end).max().unwrap_or(0);
+        return found.count(source as usize, (length, 1), [phase]);
+    }
     let mut all: Vec<(Read, u32)> =
         parts.iter().filter_map(|part| Some((*reads.get(part.read as usize)?, part.end))).collect();
     all.sort_unstable();
@@ -174,14 +196,6 @@ fn one(parts: &[Part], reads: &[Read], found: &mut Found) {
         let mut phases: Vec<usize> = of_source.iter().map(|((.., phase), _)| *phase).collect();
         phases.sort_unstable();
         phases.dedup();
-        if let (Some(lengths), Some(times)) = (found.lengths.get_mut(source), found.times.get_mut(source)) {
-            *lengths.entry(length.into()).or_default() += 1;
-            *times.entry(epochs).or_default() += 1;
-        }
-        for phase in phases {
-            if let Some(count) = found.in_phase.get_mut(phase).and_then(|phase| phase.get_mut(source)) {
-                *count += 1;
-            }
-        }
+        found.count(source, (length, epochs), phases);
     }
 }
