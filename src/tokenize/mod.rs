@@ -13,6 +13,7 @@ mod long;
 mod merge;
 pub mod merges;
 pub mod opened;
+mod pool;
 pub mod probe;
 pub mod reference;
 pub mod sentencepiece;

@@ -1,9 +1,9 @@
 //! Ids of words seen before: one worker's own, bounded, nothing allocated on a hit.
 //!
 //! Nearly all words have up to 15 bytes and three ids: they lie in a table of 32 bytes an entry, told by their bytes and their
-//! length. The rest, up to [`LONG`] bytes, lies in pools, which are emptied when they are full.
+//! length. The rest, up to [`LONG`] bytes, lies in a [`Pool`].
 
-use xxhash_rust::xxh3::xxh3_64;
+use super::super::pool::Pool;
 
 /// Longest word of the table, in bytes.
 pub const SHORT: usize = 15;
@@ -16,12 +16,6 @@ const LONG: usize = 1024;
 
 /// Two-way sets of the table: 2^17 of 64 bytes, 8 MiB.
 const SET_BITS: u32 = 17;
-
-/// Slots of the pools.
-const SLOT_BITS: u32 = 16;
-
-/// Bytes of the pool of texts.
-const POOL: usize = 1 << 20;
 
 /// A word of up to [`SHORT`] bytes: zeros after them, its length in the last byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,40 +92,20 @@ const EMPTY: Entry = Entry { key: Key([u64::MAX; 2]), found: Found { ids: [0; ID
 #[repr(C, align(64))]
 struct Set([Entry; 2]);
 
-/// A word of the pools.
-#[derive(Debug, Clone, Copy, Default)]
-struct Pooled {
-    hash: u64,
-    text: u32,
-    ids: u32,
-    length: u16,
-    /// 0 when the slot is empty.
-    count: u16,
-}
-
 /// The cache.
 #[derive(Debug)]
 pub struct Cache {
     sets: Vec<Set>,
-    slots: Vec<Pooled>,
-    used: usize,
-    texts: Vec<u8>,
-    ids: Vec<u32>,
+    pool: Pool,
 }
 
 impl Cache {
-    /// What a cache holds at most, in bytes: an id in the pools is of a byte at least.
-    pub const BYTES: u64 = (64 << SET_BITS) + (24 << SLOT_BITS) + 2 * 5 * POOL as u64;
+    /// What a cache holds at most, in bytes.
+    pub const BYTES: u64 = (64 << SET_BITS) + Pool::BYTES;
 
     /// An empty cache.
     pub fn new() -> Self {
-        Self {
-            sets: vec![Set([EMPTY; 2]); 1 << SET_BITS],
-            slots: vec![Pooled::default(); 1 << SLOT_BITS],
-            used: 0,
-            texts: Vec::new(),
-            ids: Vec::new(),
-        }
+        Self { sets: vec![Set([EMPTY; 2]); 1 << SET_BITS], pool: Pool::new(LONG) }
     }
 
     /// The ids of a word of the table.
@@ -144,64 +118,26 @@ impl Cache {
         (same(entry) == 0).then_some(&entry.found)
     }
 
-    /// Appends the ids of a word of the pools; whether it is there.
+    /// Appends the ids of a word of the pool; whether it is there.
     pub fn long(&self, word: &[u8], ids: &mut Vec<u32>) -> bool {
-        if word.len() > LONG || self.used == 0 {
-            return false;
-        }
-        let hash = xxh3_64(word);
-        let mut at = slot_of(hash);
-        loop {
-            let slot = &self.slots[at];
-            if slot.count == 0 {
-                return false;
-            }
-            if slot.hash == hash && self.texts[slot.text as usize..][..usize::from(slot.length)] == *word {
-                ids.extend_from_slice(&self.ids[slot.ids as usize..][..usize::from(slot.count)]);
-                return true;
-            }
-            at = (at + 1) & (self.slots.len() - 1);
-        }
+        self.pool.get(word, ids)
     }
 
     /// Keeps the ids of a word, unless it is too long.
     pub fn insert(&mut self, word: &[u8], ids: &[u32]) {
-        let (Ok(length), Ok(count)) = (u16::try_from(word.len()), u16::try_from(ids.len())) else { return };
-        if word.len() > LONG || count == 0 {
+        if word.len() > SHORT || ids.len() > IDS {
+            return self.pool.insert(word, ids);
+        }
+        let Ok(count) = u32::try_from(ids.len()) else { return };
+        if count == 0 {
             return;
         }
-        if word.len() > SHORT || ids.len() > IDS {
-            return self.pool(word, ids, length, count);
-        }
         let key = Key::of(word);
-        let mut found = Found { ids: [0; IDS], count: u32::from(count) };
+        let mut found = Found { ids: [0; IDS], count };
         found.ids[..ids.len()].copy_from_slice(ids);
         let set = &mut self.sets[key.set()].0;
         *set = [Entry { key, found }, set[0]];
     }
-
-    fn pool(&mut self, word: &[u8], ids: &[u32], length: u16, count: u16) {
-        if self.used * 2 >= self.slots.len() || self.texts.len() + word.len() > POOL {
-            self.slots.fill(Pooled::default());
-            self.used = 0;
-            self.texts.clear();
-            self.ids.clear();
-        }
-        let (Ok(text), Ok(first)) = (u32::try_from(self.texts.len()), u32::try_from(self.ids.len())) else { return };
-        let hash = xxh3_64(word);
-        let mut at = slot_of(hash);
-        while self.slots[at].count != 0 {
-            at = (at + 1) & (self.slots.len() - 1);
-        }
-        self.slots[at] = Pooled { hash, text, ids: first, length, count };
-        self.used += 1;
-        self.texts.extend_from_slice(word);
-        self.ids.extend_from_slice(ids);
-    }
-}
-
-fn slot_of(hash: u64) -> usize {
-    index(hash >> (64 - SLOT_BITS))
 }
 
 #[cfg(test)]

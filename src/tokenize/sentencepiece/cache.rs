@@ -1,12 +1,10 @@
 //! Ids of segments seen before: one worker's own, bounded, nothing allocated on a hit.
 //!
 //! Nearly all segments have up to 8 bytes and three ids: they lie in a table of 16 bytes an entry, so that what is frequent
-//! stays near. A second table takes up to 16 bytes and six ids; the rest, up to [`LONG`] bytes, lies in pools, which are
-//! emptied when they are full. A segment of the tables is told by its bytes alone, zeros after them: a NUL stands alone or
+//! stays near. A second table takes up to 16 bytes and six ids; the rest, up to [`LONG`] bytes, lies in a [`Pool`]. A segment of the tables is told by its bytes alone, zeros after them: a NUL stands alone or
 //! among unknown characters that are one token together ([`super::cuts`]), so no two segments of unlike ids look alike.
 
-use xxhash_rust::xxh3::xxh3_64;
-
+use super::super::pool::Pool;
 use super::index;
 
 /// Longest segment of the first table, in bytes.
@@ -23,12 +21,6 @@ const SMALL_BITS: u32 = 15;
 
 /// Two-way sets of the second table: 2^14 of 64 bytes, 1 MiB.
 const MEDIUM_BITS: u32 = 14;
-
-/// Slots of the pools.
-const SLOT_BITS: u32 = 16;
-
-/// Bytes of the pool of texts.
-const POOL: usize = 1 << 20;
 
 /// A key that is no UTF-8, hence no segment's.
 const EMPTY: u64 = u64::MAX;
@@ -80,28 +72,12 @@ struct Medium {
 #[repr(C, align(64))]
 struct MediumSet([Medium; 2]);
 
-/// A segment of the pools.
-#[derive(Debug, Clone, Copy, Default)]
-struct Pooled {
-    hash: u64,
-    text: u32,
-    ids: u32,
-    length: u16,
-    /// 0 when the slot is empty.
-    count: u16,
-}
-
 /// The cache.
 #[derive(Debug)]
 pub struct Cache {
     small: Vec<SmallSet>,
     medium: Vec<MediumSet>,
-    slots: Vec<Pooled>,
-    used: usize,
-    /// Bytes of the shortest segment in the pools.
-    shortest: usize,
-    texts: Vec<u8>,
-    ids: Vec<u32>,
+    pool: Pool,
 }
 
 /// The first `length` bytes of `word`, zeros after them. `length` is 1 to 8.
@@ -131,18 +107,14 @@ fn key_of(segment: &[u8]) -> [u64; 2] {
 }
 
 impl Cache {
-    /// An empty cache. It takes 3.5 MiB, and up to 5 more for the pools.
+    /// An empty cache. It takes 2 MiB, and up to [`Pool::BYTES`] more.
     pub fn new() -> Self {
         let small = Small { key: EMPTY, ids: Packed(0) };
         let medium = Medium { key: [EMPTY; 2], ids: [Packed(0); 2] };
         Self {
             small: vec![SmallSet([small; 2]); 1 << SMALL_BITS],
             medium: vec![MediumSet([medium; 2]); 1 << MEDIUM_BITS],
-            slots: vec![Pooled::default(); 1 << SLOT_BITS],
-            used: 0,
-            shortest: usize::MAX,
-            texts: Vec::new(),
-            ids: Vec::new(),
+            pool: Pool::new(LONG),
         }
     }
 
@@ -174,29 +146,13 @@ impl Cache {
             }
             return true;
         }
-        // Short ones of more than six ids are in the pools too.
-        if segment.len() > LONG || segment.len() < self.shortest {
-            return false;
-        }
-        let hash = xxh3_64(segment);
-        let mut at = slot_of(hash);
-        loop {
-            let slot = &self.slots[at];
-            if slot.count == 0 {
-                return false;
-            }
-            if slot.hash == hash && self.texts[slot.text as usize..][..usize::from(slot.length)] == *segment {
-                ids.extend_from_slice(&self.ids[slot.ids as usize..][..usize::from(slot.count)]);
-                return true;
-            }
-            at = (at + 1) & (self.slots.len() - 1);
-        }
+        // Short ones of more than six ids are in the pool too.
+        self.pool.get(segment, ids)
     }
 
     /// Keeps the ids of a segment, unless it is too long.
     pub fn insert(&mut self, segment: &[u8], ids: &[u32]) {
-        let (Ok(length), Ok(count)) = (u16::try_from(segment.len()), u16::try_from(ids.len())) else { return };
-        if segment.len() > LONG || count == 0 {
+        if ids.is_empty() {
             return;
         }
         let key = key_of(segment);
@@ -208,34 +164,9 @@ impl Cache {
             let set = &mut self.medium[medium_set(key)].0;
             *set = [Medium { key, ids: [Packed::new(front), Packed::new(back)] }, set[0]];
         } else {
-            self.pool(segment, ids, length, count);
+            self.pool.insert(segment, ids);
         }
     }
-
-    fn pool(&mut self, segment: &[u8], ids: &[u32], length: u16, count: u16) {
-        if self.used * 2 >= self.slots.len() || self.texts.len() + segment.len() > POOL {
-            self.slots.fill(Pooled::default());
-            self.used = 0;
-            self.shortest = usize::MAX;
-            self.texts.clear();
-            self.ids.clear();
-        }
-        let (Ok(text), Ok(first)) = (u32::try_from(self.texts.len()), u32::try_from(self.ids.len())) else { return };
-        let hash = xxh3_64(segment);
-        let mut at = slot_of(hash);
-        while self.slots[at].count != 0 {
-            at = (at + 1) & (self.slots.len() - 1);
-        }
-        self.slots[at] = Pooled { hash, text, ids: first, length, count };
-        self.used += 1;
-        self.shortest = self.shortest.min(segment.len());
-        self.texts.extend_from_slice(segment);
-        self.ids.extend_from_slice(ids);
-    }
-}
-
-fn slot_of(hash: u64) -> usize {
-    index(hash >> (64 - SLOT_BITS))
 }
 
 #[cfg(test)]

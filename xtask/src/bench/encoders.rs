@@ -9,7 +9,8 @@ use syllabus::tokenize::file::TokenizerFile;
 use syllabus::tokenize::opened::Opened;
 use syllabus::tokenize::{Loaded, Tokenizer};
 
-use super::{median, rivals};
+use super::rivals;
+use super::rows::median;
 
 /// Libraries of Python; the documents are handed to them one by one, as theirs is to us.
 const LIBRARIES: [&str; 3] = ["tokenizers", "tiktoken", "splintr-rs"];
@@ -103,12 +104,12 @@ pub fn compare(
             Err(why) => refused = Some(why),
         }
     }
-    let mine = median(mine);
+    let mine = median(mine).unwrap_or(f64::NAN);
     println!("  {}: {:.1} MB/s", ours.contract.backend, megabytes / mine);
     match refused {
         None => {
             let checks = fast.first().map(|run| run.checks.clone()).unwrap_or_default();
-            say("fastokens", median(fast.iter().map(|run| run.seconds).collect()), &checks, mine);
+            say("fastokens", median(fast.iter().map(|run| run.seconds).collect()).unwrap_or(f64::NAN), &checks, mine);
         }
         Some(why) => println!("  fastokens: does not serve it: {why}"),
     }

@@ -1,13 +1,14 @@
 //! `cargo xtask bench`: how much of the tokenizer's speed a whole compile keeps.
 //!
 //! Both sides use the same documents, tokenizer, backend and number of threads. *Tokenizing alone* encodes documents that
-//! already lie in memory; *a whole compile* is the wall time of `syllabus compile` in an empty folder, from opening the
-//! files to the manifest, start of the process and loading of the tokenizer included.
+//! already lie in memory; *a whole compile* is the wall time of `syllabus compile` in an empty folder, from the start of
+//! its process to its end, loading and proving of the tokenizer included.
 
 pub mod corpus;
 mod encoders;
 mod near;
 mod rivals;
+mod rows;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +23,13 @@ use syllabus::tokenize::file::TokenizerFile;
 use syllabus::tokenize::opened::Opened;
 
 use crate::testing::{cargo, target};
+use rows::{Row, Rows};
+
+/// Names of rows.
+const ALONE: &str = "tokenize";
+const FASTOKENS: &str = "tokenize, fastokens";
+const COMPILE: &str = "compile";
+const REMIX: &str = "re-mix";
 
 /// What to measure.
 #[derive(Args)]
@@ -48,14 +56,6 @@ pub struct Arguments {
     /// File for the raw rows [default: bench.csv under the target folder]
     #[arg(long)]
     csv: Option<PathBuf>,
-}
-
-/// A measurement.
-struct Row {
-    tokenizer: String,
-    what: &'static str,
-    run: usize,
-    seconds: f64,
 }
 
 /// Builds the release profile and starts the measurement in it: this program is built for quick builds.
@@ -154,7 +154,14 @@ fn tokenize(tokenizer: &dyn syllabus::tokenize::Tokenizer, documents: &[&str], t
     Ok((start.elapsed().as_secs_f64(), tokens))
 }
 
-/// Seconds of a compile into `out/data`, whose store is in `out/work`.
+/// Of what is done twice, the second: it finds the caches, and a virtual machine's memory, as the first one left them. What was
+/// done between has its host take free memory back, which it hands out again slowly.
+fn second<T>(mut measure: impl FnMut() -> Result<T>) -> Result<T> {
+    measure()?;
+    measure()
+}
+
+/// Seconds of a compile into `out/data`, whose store is in `out/work`; what was written there is removed.
 fn timed(root: &Path, out: &Path, curriculum: &Path, threads: usize) -> Result<f64> {
     let start = Instant::now();
     let status = Command::new(target(root).join("release/syllabus"))
@@ -170,7 +177,9 @@ fn timed(root: &Path, out: &Path, curriculum: &Path, threads: usize) -> Result<f
     if !status.success() {
         bail!("syllabus compile {}: {status}", curriculum.display());
     }
-    Ok(start.elapsed().as_secs_f64())
+    let seconds = start.elapsed().as_secs_f64();
+    fs_err::remove_dir_all(out.join("data"))?;
+    Ok(seconds)
 }
 
 /// Seconds of a compile from nothing.
@@ -178,14 +187,7 @@ fn compile(root: &Path, out: &Path, curriculum: &Path, threads: usize) -> Result
     if out.exists() {
         fs_err::remove_dir_all(out)?;
     }
-    let seconds = timed(root, out, curriculum, threads)?;
-    fs_err::remove_dir_all(out.join("data"))?;
-    Ok(seconds)
-}
-
-fn median(mut seconds: Vec<f64>) -> f64 {
-    seconds.sort_by(f64::total_cmp);
-    seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
+    timed(root, out, curriculum, threads)
 }
 
 /// Measures, prints a table, and keeps the raw rows.
@@ -204,7 +206,7 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     println!("{}: {} documents, {megabytes:.1} MB, {} threads", data.display(), documents.len(), arguments.threads);
     let others = arguments.others > 0.0;
     let slice = rivals::Slice::new(&documents, arguments.others / megabytes);
-    let (mut rows, mut ours, mut gpt2) = (Vec::new(), None, None);
+    let (mut rows, mut ours, mut gpt2) = (Rows::default(), None, None);
     for (path, eos) in tokenizers(root, &data, arguments)? {
         let name = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
         let spec = TokenizerSpec {
@@ -218,67 +220,58 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         let start = Instant::now();
         let loaded = syllabus::tokenize::load(&path, &spec)?;
         let load = start.elapsed().as_secs_f64();
-        rows.push(Row { tokenizer: name.clone(), what: "load", run: 0, seconds: load });
-        let (mut alone, mut fastokens) = (Vec::new(), Vec::new());
-        let (mut whole, mut remix) = (Vec::new(), Vec::new());
+        rows.push(&name, "load", 0, load);
         let file = TokenizerFile::read(&path)?;
         let other = Fast::load(&Opened::of(&file, &[])?, None).ok();
         let yaml = scratch.join("bench.yaml");
         for run in 0..arguments.runs {
-            let (seconds, tokens) = tokenize(loaded.tokenizer.as_ref(), &documents, arguments.threads)?;
-            alone.push(seconds);
-            rows.push(Row { tokenizer: name.clone(), what: "tokenize", run, seconds });
+            let (seconds, tokens) = second(|| tokenize(loaded.tokenizer.as_ref(), &documents, arguments.threads))?;
+            rows.push(&name, ALONE, run, seconds);
             if run == 0 {
                 // Nearly all of what was tokenized is also mixed, packed and written.
                 fs_err::write(&yaml, curriculum(&path, &eos, &sources, tokens / 10 * 9)?)?;
             }
-            if let Some(other) = &other {
-                let (seconds, _) = tokenize(other, &documents, arguments.threads)?;
-                fastokens.push(seconds);
-                rows.push(Row { tokenizer: name.clone(), what: "tokenize, fastokens", run, seconds });
-            }
-            let seconds = compile(root, &out, &yaml, arguments.threads)?;
-            whole.push(seconds);
-            rows.push(Row { tokenizer: name.clone(), what: "compile", run, seconds });
+            rows.push(&name, COMPILE, run, second(|| compile(root, &out, &yaml, arguments.threads))?);
             // The store is there: another order of the same documents.
-            let other = scratch.join("bench-remix.yaml");
-            fs_err::write(&other, format!("seed: 1\n{}", fs_err::read_to_string(&yaml)?))?;
-            let seconds = timed(root, &out, &other, arguments.threads)?;
-            remix.push(seconds);
-            rows.push(Row { tokenizer: name.clone(), what: "re-mix", run, seconds });
+            let remix = scratch.join("bench-remix.yaml");
+            fs_err::write(&remix, format!("seed: 1\n{}", fs_err::read_to_string(&yaml)?))?;
+            rows.push(&name, REMIX, run, second(|| timed(root, &out, &remix, arguments.threads))?);
             for (what, text) in near::variants(&fs_err::read_to_string(&yaml)?, &data)? {
                 let yaml = scratch.join("bench-near.yaml");
                 fs_err::write(&yaml, text)?;
-                let seconds = compile(root, &out, &yaml, arguments.threads)?;
-                rows.push(Row { tokenizer: name.clone(), what, run, seconds });
+                rows.push(&name, what, run, second(|| compile(root, &out, &yaml, arguments.threads))?);
+            }
+            if let Some(other) = &other {
+                let (seconds, _) = tokenize(other, &documents, arguments.threads)?;
+                rows.push(&name, FASTOKENS, run, seconds);
             }
         }
-        let (alone, whole) = (median(alone), median(whole));
+        let seconds = |what| rows.seconds(&name, what).unwrap_or(f64::NAN);
+        let ratio = |one, other| rows.ratio(&name, one, other).unwrap_or(f64::NAN);
+        let (alone, whole) = (seconds(ALONE), seconds(COMPILE));
         println!(
             "{name} ({}): tokenizing alone {alone:.2} s, {:.1} MB/s; whole compile {whole:.2} s, {:.1} MB/s; ratio {:.2} \
              ({:.2} where tokenizing alone begins with loading and proving the tokenizer too, {load:.2} s)",
             loaded.contract.backend,
             megabytes / alone,
             megabytes / whole,
-            alone / whole,
-            (load + alone) / whole
+            ratio((ALONE, 0.0), COMPILE),
+            ratio((ALONE, load), COMPILE),
         );
-        if !fastokens.is_empty() {
-            let fastokens = median(fastokens);
+        if let Some(fastokens) = rows.seconds(&name, FASTOKENS) {
             println!(
                 "{name}: `fastokens` tokenizing alone {fastokens:.2} s; whole compile {:.2} of its speed",
-                fastokens / whole
+                ratio((FASTOKENS, 0.0), COMPILE)
             );
         }
         if others {
             encoders::compare(root, &scratch, (&name, &path), &loaded, &slice, arguments.runs)?;
         }
-        let remix = median(remix);
-        println!("{name}: re-mix {remix:.2} s, {:.2} of a compile", remix / whole);
+        println!("{name}: re-mix {:.2} s, {:.2} of a compile", seconds(REMIX), ratio((REMIX, 0.0), COMPILE));
         if name == "gpt2" {
             gpt2 = Some((path.clone(), eos.clone(), megabytes / whole));
         }
-        let speed = near::say(&rows, &name, megabytes);
+        let speed = near::say(&rows, &name, (megabytes, load));
         ours = ours.or(speed);
     }
     if let Some((path, eos, whole)) = gpt2.filter(|_| others) {
@@ -289,7 +282,7 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     }
     fs_err::remove_dir_all(&out)?;
     let mut table = "tokenizer,what,run,threads,documents,bytes,seconds,mb_per_s\n".to_owned();
-    for Row { tokenizer, what, run, seconds } in rows {
+    for Row { tokenizer, what, run, seconds } in rows.all() {
         table.push_str(&format!(
             "{tokenizer},\"{what}\",{run},{},{},{bytes},{seconds:.3},{:.1}\n",
             arguments.threads,

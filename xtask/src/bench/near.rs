@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Row, median, rivals};
+use super::rows::Rows;
+use super::{ALONE, COMPILE, rivals};
 
 /// Added to a compile with exact dedup alone.
 pub const NEAR: &str = "compile, near";
@@ -24,26 +25,19 @@ pub fn variants(curriculum: &str, data: &Path) -> Result<Vec<(&'static str, Stri
     Ok(variants)
 }
 
-/// The median of a tokenizer's runs.
-fn seconds(rows: &[Row], tokenizer: &str, what: &str) -> Option<f64> {
-    let of: Vec<f64> =
-        rows.iter().filter(|row| row.tokenizer == tokenizer && row.what == what).map(|row| row.seconds).collect();
-    (!of.is_empty()).then(|| median(of))
-}
-
 /// Prints what each adds; gives back the speed at which near duplicates alone went, in MB of text a second.
-pub fn say(rows: &[Row], tokenizer: &str, megabytes: f64) -> Option<f64> {
-    let alone = seconds(rows, tokenizer, "tokenize")?;
-    let exact = seconds(rows, tokenizer, "compile")?;
+pub fn say(rows: &Rows, tokenizer: &str, (megabytes, load): (f64, f64)) -> Option<f64> {
     for what in [NEAR, BOTH] {
-        let Some(took) = seconds(rows, tokenizer, what) else { continue };
+        let Some(took) = rows.seconds(tokenizer, what) else { continue };
         println!(
-            "{tokenizer}: {what} {took:.2} s, {:+.0} % of a compile with exact dedup alone; tokenizing alone : it = {:.2}",
-            100.0 * (took / exact - 1.0),
-            alone / took
+            "{tokenizer}: {what} {took:.2} s, {:+.0} % of a compile with exact dedup alone; tokenizing alone : it = {:.2} \
+             ({:.2} with loading)",
+            100.0 * (rows.ratio(tokenizer, (what, 0.0), COMPILE)? - 1.0),
+            rows.ratio(tokenizer, (ALONE, 0.0), what)?,
+            rows.ratio(tokenizer, (ALONE, load), what)?,
         );
     }
-    Some(megabytes / (seconds(rows, tokenizer, NEAR)? - exact).max(1e-9))
+    Some(megabytes / (rows.seconds(tokenizer, NEAR)? - rows.seconds(tokenizer, COMPILE)?).max(1e-9))
 }
 
 /// Runs datatrove on some of the documents; prints its speed and how many times as fast near
