@@ -51,6 +51,11 @@ impl Proof {
         Some((proof, Contract { name, digest, vocab_size, dtype, bos_id, eos_id, pad_id, backend }))
     }
 
+    /// Whether a work folder has one, of whatever key.
+    pub fn exists(work: &Path) -> bool {
+        path(work).exists()
+    }
+
     /// Keeps it.
     pub fn write(&self, work: &Path) -> Result<()> {
         let text = serde_json::to_vec(self).map_err(|error| crate::Error::Failed(error.to_string()))?;

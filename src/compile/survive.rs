@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use num_rational::BigRational;
+
 use super::budget::{self, Budget};
 use super::progress::{Progress, Stage};
 use super::proof::{self, Proof};
 use super::{Options, identity, mapped, near};
-use crate::curriculum::Resolved;
+use crate::curriculum::checked::Phase;
+use crate::curriculum::{Curriculum, Resolved};
 use crate::dedup::evidence::{Evidence, EvidenceWriter};
 use crate::dedup::exact::{self, Ranks};
 use crate::dedup::holdout;
@@ -77,7 +80,9 @@ impl Started {
         let work = options.work.clone().unwrap_or_else(|| super::work_folder(&options.out));
         crate::files::make_folder(&work)?;
         let limit = options.scratch.map(|most| crate::files::limit(&work, most)).transpose()?;
-        let file = TokenizerFile::read(&resolved.tokenizer)?;
+        // Most likely nobody needs more than its digest where it was proved before.
+        let read = if Proof::exists(&work) { TokenizerFile::hashed } else { TokenizerFile::read };
+        let file = read(&resolved.tokenizer)?;
         let proof_key = proof::key(resolved, &file)?;
         let known = Proof::read(&work, &proof_key);
         // Neither needs the other.
@@ -225,6 +230,10 @@ pub fn survive(
     let stores = names.iter().map(|name| store.source(name)).collect::<Result<Vec<SourceStore>>>()?;
     let all: Vec<&SourceStore> = stores.iter().collect();
     mapped::tables(&all, memory.free_bytes, watch)?;
+    // Emitting will map them; until then equal documents are compared by them.
+    if curriculum.dedup.exact && asks_for_most(curriculum, options, &read) {
+        mapped::tokens(&all, memory.free_bytes, watch)?;
+    }
     let scratch = work.join("scratch");
     crate::files::make_folder(&scratch)?;
     let duplicates = if curriculum.dedup.exact {
@@ -251,6 +260,14 @@ pub fn survive(
     let others = others.finish()?;
     progress.end();
     Ok(Survived { stores, duplicates, others, refusal })
+}
+
+/// Whether the phases to write ask for half of what was read, or more.
+fn asks_for_most(curriculum: &Curriculum, options: &Options, read: &[SourceSize]) -> bool {
+    let chosen = |phase: &&Phase| options.phases.is_empty() || options.phases.contains(&phase.name);
+    let asked: u128 = curriculum.phases.iter().filter(chosen).map(|phase| u128::from(phase.tokens)).sum();
+    let read: u128 = read.iter().map(|size| u128::from(size.tokens)).sum();
+    BigRational::from_integer((2 * asked).into()) * &options.scale >= BigRational::from_integer(read.into())
 }
 
 /// The documents that hold benchmark items.

@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -11,12 +12,12 @@ use crate::error::{Error, Result};
 /// No tokenizer file is nearly as large; a larger one is a mistake.
 const MAX_BYTES: u64 = 512 << 20;
 
-/// A `tokenizer.json` in memory.
+/// A `tokenizer.json`.
 #[derive(Debug)]
 pub struct TokenizerFile {
     path: PathBuf,
-    /// Not looked into before somebody asks for [`Self::parts`].
-    bytes: Vec<u8>,
+    /// Not looked into, and perhaps not in memory, before somebody asks for [`Self::parts`].
+    bytes: OnceLock<Vec<u8>>,
     digest: [u8; 32],
 }
 
@@ -122,24 +123,37 @@ impl TokenizerFile {
     /// # Errors
     /// When it cannot be read, or is over 512 MiB.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = fs_err::File::open(path)?;
-        let length = file.metadata()?.len();
-        let fail = |message: String| Error::Tokenizer { file: path.to_path_buf(), message };
-        if length > MAX_BYTES {
-            return Err(fail(format!(
-                "{length} bytes is more than the {MAX_BYTES} that a tokenizer may have; is this a tokenizer.json?"
-            )));
+        let bytes = whole(path)?;
+        Ok(Self { path: path.to_path_buf(), digest: *blake3::hash(&bytes).as_bytes(), bytes: OnceLock::from(bytes) })
+    }
+
+    /// Hashes a file, which is read again only if somebody asks for [`Self::parts`]: who has it proved already needs no more.
+    ///
+    /// # Errors
+    /// As those of [`Self::read`].
+    pub fn hashed(path: &Path) -> Result<Self> {
+        let (file, _) = open(path)?;
+        let mut hash = blake3::Hasher::new();
+        hash.update_reader(file)?;
+        Ok(Self { path: path.to_path_buf(), bytes: OnceLock::new(), digest: *hash.finalize().as_bytes() })
+    }
+
+    /// Its bytes, read if they are not there yet.
+    fn bytes(&self) -> Result<&[u8]> {
+        if let Some(bytes) = self.bytes.get() {
+            return Ok(bytes);
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-        file.take(MAX_BYTES).read_to_end(&mut bytes)?;
-        let digest = *blake3::hash(&bytes).as_bytes();
-        Ok(Self { path: path.to_path_buf(), bytes, digest })
+        let bytes = whole(&self.path)?;
+        if *blake3::hash(&bytes).as_bytes() != self.digest {
+            return Err(self.error("changed while it was read; start again when it is whole"));
+        }
+        Ok(self.bytes.get_or_init(|| bytes))
     }
 
     /// A file that is not on disk.
     #[cfg(test)]
     pub(super) fn from_text(text: &str) -> Self {
-        Self { path: "test/tokenizer.json".into(), bytes: text.as_bytes().to_vec(), digest: [0; 32] }
+        Self { path: "test/tokenizer.json".into(), bytes: OnceLock::from(text.as_bytes().to_vec()), digest: [0; 32] }
     }
 
     /// Its path.
@@ -173,14 +187,34 @@ impl TokenizerFile {
     /// Its parts.
     ///
     /// # Errors
-    /// When it is not UTF-8, or not a `tokenizer.json`.
+    /// When it cannot be read, is not UTF-8, or not a `tokenizer.json`.
     pub fn parts(&self) -> Result<Parts<'_>> {
-        let text = simdutf8::compat::from_utf8(&self.bytes).map_err(|error| {
+        let text = simdutf8::compat::from_utf8(self.bytes()?).map_err(|error| {
             self.error(format!("not UTF-8 at byte {}; is this a tokenizer.json?", error.valid_up_to()))
         })?;
         serde_json::from_str(text)
             .map_err(|error| self.error(format!("not a tokenizer.json of Hugging Face's `tokenizers`: {error}")))
     }
+}
+
+/// Opens a file that is not too long to be a tokenizer; its length.
+fn open(path: &Path) -> Result<(fs_err::File, u64)> {
+    let file = fs_err::File::open(path)?;
+    let length = file.metadata()?.len();
+    if length > MAX_BYTES {
+        let message =
+            format!("{length} bytes is more than the {MAX_BYTES} that a tokenizer may have; is this a tokenizer.json?");
+        return Err(Error::Tokenizer { file: path.to_path_buf(), message });
+    }
+    Ok((file, length))
+}
+
+/// All bytes of a file.
+fn whole(path: &Path) -> Result<Vec<u8>> {
+    let (file, length) = open(path)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// `added` with the strings in `listed` no longer marked special.
@@ -221,8 +255,25 @@ mod tests {
 
     #[test]
     fn the_name_is_the_folders() {
-        let file = |path: &str| TokenizerFile { path: path.into(), bytes: Vec::new(), digest: [0; 32] };
+        let file = |path: &str| TokenizerFile { path: path.into(), bytes: OnceLock::new(), digest: [0; 32] };
         assert_eq!(file("x/tokenizer.json").name(), "x");
         assert_eq!(file("t/phi.json").name(), "phi");
+    }
+
+    #[test]
+    fn a_file_that_was_hashed_is_read_when_it_is_asked_for_and_must_be_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        let text = format!(r#"{{"model": {{}}, "padding": "{}"}}"#, "x".repeat(300_000));
+        fs_err::write(&path, &text).unwrap();
+        let (read, hashed, late) =
+            (TokenizerFile::read(&path), TokenizerFile::hashed(&path), TokenizerFile::hashed(&path));
+        let (read, hashed, late) = (read.unwrap(), hashed.unwrap(), late.unwrap());
+        assert_eq!(read.digest(), hashed.digest());
+        assert_eq!(hashed.parts().unwrap().model.get(), "{}");
+        fs_err::write(&path, text.replace("{}", "[]")).unwrap();
+        assert_eq!(hashed.parts().unwrap().model.get(), "{}");
+        let message = late.parts().unwrap_err().to_string();
+        assert!(message.contains("changed while it was read"), "{message}");
     }
 }
