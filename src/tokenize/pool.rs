@@ -97,7 +97,6 @@ impl Pool {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "all but the top bits are shifted out")]
 fn slot_of(hash: u64) -> usize {
     (hash >> (64 - SLOT_BITS)) as usize
 }
