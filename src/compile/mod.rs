@@ -31,7 +31,7 @@ use crate::ingest::Watch;
 use crate::ledger;
 use crate::mix::Documents;
 use crate::mix::{Draw, SourceStream, StreamError, bits_for};
-use crate::plan::{self, PhasePlan, Plan, SourceSize};
+use crate::plan::{self, Plan, SourceSize};
 use crate::store::compact::{MOST_SEGMENTS, compact};
 use crate::store::documents::{SourceStore, Survivors};
 pub use budget::sampling_limits;
@@ -127,10 +127,8 @@ fn run(resolved: &Resolved, options: &Options, watch: &Watch, progress: &Timed<'
     let inputs = Inputs { curriculum, contract, stores: &readable, streams: &streams };
     let windows: u64 = chosen.iter().map(|&p| plan.phases[p].windows).sum();
     progress.begin(Stage::Emit, Some(windows));
-    let stored = |phase: &PhasePlan| phase.windows.saturating_mul(u64::from(phase.window_tokens));
-    let asked: u64 = chosen.iter().map(|&p| stored(&plan.phases[p])).sum();
     // Else most of what would be read at once is never asked for.
-    if asked >= survivors.iter().map(|s| s.totals().tokens).sum::<u64>() / 2 {
+    if survive::asks_for_most(curriculum, options, &sizes) {
         mapped::tokens(&readable, memory.free_bytes, watch)?;
     }
     let mut max_token_id = 0;

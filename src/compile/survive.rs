@@ -262,12 +262,12 @@ pub fn survive(
     Ok(Survived { stores, duplicates, others, refusal })
 }
 
-/// Whether the phases to write ask for half of what was read, or more.
-fn asks_for_most(curriculum: &Curriculum, options: &Options, read: &[SourceSize]) -> bool {
+/// Whether the phases to write ask for half of what the sources have, or more.
+pub(super) fn asks_for_most(curriculum: &Curriculum, options: &Options, sources: &[SourceSize]) -> bool {
     let chosen = |phase: &&Phase| options.phases.is_empty() || options.phases.contains(&phase.name);
     let asked: u128 = curriculum.phases.iter().filter(chosen).map(|phase| u128::from(phase.tokens)).sum();
-    let read: u128 = read.iter().map(|size| u128::from(size.tokens)).sum();
-    BigRational::from_integer((2 * asked).into()) * &options.scale >= BigRational::from_integer(read.into())
+    let have: u128 = sources.iter().map(|size| u128::from(size.tokens)).sum();
+    BigRational::from_integer((2 * asked).into()) * &options.scale >= BigRational::from_integer(have.into())
 }
 
 /// The documents that hold benchmark items.

@@ -154,8 +154,8 @@ fn tokenize(tokenizer: &dyn syllabus::tokenize::Tokenizer, documents: &[&str], t
     Ok((start.elapsed().as_secs_f64(), tokens))
 }
 
-/// Of what is done twice, the second: it finds the caches, and a virtual machine's memory, as the first one left them. What was
-/// done between has its host take free memory back, which it hands out again slowly.
+/// Of what is done twice, the second: it finds the caches, and a virtual machine's memory, as the first one left them. What comes
+/// after a pause takes longer, most likely since free memory has gone back to the machine's host by then.
 fn second<T>(mut measure: impl FnMut() -> Result<T>) -> Result<T> {
     measure()?;
     measure()
@@ -242,6 +242,7 @@ pub fn run(root: &Path, arguments: &Arguments) -> Result<()> {
                 rows.push(&name, what, run, second(|| compile(root, &out, &yaml, arguments.threads))?);
             }
             if let Some(other) = &other {
+                // Slow enough for once to do.
                 let (seconds, _) = tokenize(other, &documents, arguments.threads)?;
                 rows.push(&name, FASTOKENS, run, seconds);
             }
